@@ -3,7 +3,7 @@
 //! Nothing here has behaviour. The documentation of every field lives in the .proto file and comes along.
 
 /// `pexvisor.v1`: the control API.
-#[expect(missing_docs, clippy::all, reason = "generated code")]
+#[expect(missing_docs, clippy::all, clippy::allow_attributes, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("pexvisor.v1");
 }

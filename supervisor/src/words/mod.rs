@@ -6,6 +6,8 @@ mod digest;
 mod failure;
 mod name;
 mod revision;
+#[cfg(test)]
+pub mod samples;
 mod status;
 
 pub use digest::{BadDigest, Digest};

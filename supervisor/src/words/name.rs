@@ -39,7 +39,7 @@ impl FromStr for EnvironmentName {
     fn from_str(text: &str) -> Result<Self, BadName> {
         let allowed = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'-';
         let fits = (1..=NAME_BYTES_MAX).contains(&text.len());
-        if fits && text.as_bytes()[0].is_ascii_lowercase() && text.as_bytes().iter().all(|byte| allowed(byte)) {
+        if fits && text.as_bytes()[0].is_ascii_lowercase() && text.as_bytes().iter().all(allowed) {
             return Ok(Self(text.to_owned()));
         }
         Err(BadName { shown: text.chars().take(NAME_BYTES_MAX + 1).collect() })

@@ -1,0 +1,72 @@
+//! Fetches, and the disk that artifacts and installs fill.
+
+use prometheus_client::{
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::Registry,
+};
+
+use super::{
+    labels::{ByOutcome, Word},
+    registered,
+};
+
+/// Counters of the artifact cache.
+#[derive(Clone)]
+pub struct ArtifactMetrics {
+    fetches: Family<ByOutcome, Counter>,
+    /// Bytes that came from stores, also those of fetches that failed later.
+    pub fetch_bytes: Counter,
+    /// Bytes deleted to stay within the quota.
+    pub swept_bytes: Counter,
+    cache_bytes: Gauge,
+    cache_quota_bytes: Gauge,
+}
+
+/// How asking for an artifact ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FetchOutcome {
+    /// Its bytes came and had the right digest.
+    Fetched,
+    /// It was on disk already.
+    Cached,
+    /// It could not be had.
+    Failed,
+}
+
+impl FetchOutcome {
+    fn labels(self) -> ByOutcome {
+        let outcome = Word(match self {
+            Self::Fetched => "fetched",
+            Self::Cached => "cached",
+            Self::Failed => "failed",
+        });
+        ByOutcome { outcome }
+    }
+}
+
+impl ArtifactMetrics {
+    pub(super) fn register(registry: &mut Registry) -> Self {
+        let artifacts = Self {
+            fetches: registered(registry, "fetches", "Artifacts asked of a store"),
+            fetch_bytes: registered(registry, "fetch_bytes", "Bytes that came from stores"),
+            swept_bytes: registered(registry, "cache_swept_bytes", "Bytes deleted to stay within the quota"),
+            cache_bytes: registered(registry, "cache_bytes", "Bytes of artifacts and installs on disk"),
+            cache_quota_bytes: registered(registry, "cache_quota_bytes", "Bound of pexvisor_cache_bytes"),
+        };
+        for outcome in [FetchOutcome::Fetched, FetchOutcome::Cached, FetchOutcome::Failed] {
+            drop(artifacts.fetches.get_or_create(&outcome.labels()));
+        }
+        artifacts
+    }
+
+    /// Asking for an artifact came to its end.
+    pub fn fetch_ended(&self, outcome: FetchOutcome) {
+        self.fetches.get_or_create(&outcome.labels()).inc();
+    }
+
+    /// The bytes on disk now, and how many there may be.
+    pub fn cache_holds(&self, bytes: u64, bytes_quota: u64) {
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.cache_quota_bytes.set(i64::try_from(bytes_quota).unwrap_or(i64::MAX));
+    }
+}
