@@ -1,10 +1,16 @@
 //! pexvisor: the table of contents. Boot order first, then shutdown order.
 
+#[expect(dead_code, unused_imports, reason = "the parts that start code servers follow")]
+mod code_server;
 #[expect(dead_code, unused_imports, reason = "the service that translates with these follows")]
 mod control;
+#[expect(dead_code, unused_imports, reason = "the parts that use these doors follow")]
+mod door;
 #[expect(dead_code, reason = "the parts that count with these follow")]
 #[cfg_attr(not(test), expect(unused_imports, reason = "the parts that count with these follow"))]
 mod metrics;
+#[expect(dead_code, unused_imports, reason = "the parts that use these routes follow")]
+mod route;
 #[expect(dead_code, reason = "the parts that use these words follow")]
 mod words;
 
