@@ -1,0 +1,218 @@
+//! The fourth layer: our tree, whichever dialect it is in.
+//!
+//! ```text
+//! <our own group>/<subdirectory>/supervisor                          pexvisor itself (v2 only: there it must move)
+//!                                installer/<name>                    one install
+//!                                environments/<name>/<generation>    one generation
+//! ```
+
+use std::{path::Path, sync::Arc};
+
+use nix::libc;
+
+use super::{
+    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Resource, Tier, file,
+    group::Group,
+    leaf::Dialect,
+    loose,
+    v1::{self, Hierarchies},
+    v2::{self, sentence},
+};
+use crate::stray::{self, Marker};
+
+/// How often a leaf is made again when its node was removed at that moment as unused.
+const CREATE_ROUNDS_MAX: u32 = 10;
+
+/// All groups of this supervisor.
+#[derive(Debug)]
+pub struct Tree {
+    dialect: TreeDialect,
+    /// The mark of every process in the tree, for where there is no cgroup.
+    marker: Marker,
+}
+
+#[derive(Debug)]
+enum TreeDialect {
+    V1(v1::Tree),
+    V2(v2::Tree),
+    Loose { reason: String },
+}
+
+/// Which leaf.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeafName {
+    /// One generation of an environment.
+    Generation {
+        /// The environment.
+        environment: GroupName,
+        /// The generation's number.
+        number: u64,
+    },
+    /// One install.
+    Install(GroupName),
+}
+
+/// What a former supervisor had left, now gone.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Leftovers {
+    /// Leaves that were removed.
+    pub leaves: usize,
+    /// Processes that were killed.
+    pub processes: usize,
+}
+
+impl Tree {
+    /// The best tree that `mounts` allow, with `subdirectory` as its name beside other supervisors' trees. `marker`
+    /// matches every process that the tree will ever hold.
+    ///
+    /// Never fails: where no group can be made everything works without, and [`Self::enforcement`] says why.
+    pub fn open(mounts: &Mounts, subdirectory: &GroupName, marker: Marker) -> Self {
+        let v1 = || v1::Tree::open(&mounts.v1, subdirectory).map(TreeDialect::V1);
+        let v2 = || match &mounts.v2 {
+            Some(own) => v2::Tree::open(own, subdirectory).map(TreeDialect::V2).map_err(|error| sentence(&error)),
+            None => Err("no cgroup v2 hierarchy is mounted".to_owned()),
+        };
+        // A v2 hierarchy without controllers (the hybrid layout) can only list and kill: v1 comes first then.
+        let opened = if mounts.v2.as_deref().is_some_and(offers_controllers) {
+            v2().or_else(|first| v1().map_err(|second| format!("{first}; {second}")))
+        } else {
+            v1().or_else(|first| v2().map_err(|second| format!("{first}; {second}")))
+        };
+        Self { dialect: opened.unwrap_or_else(|reason| TreeDialect::Loose { reason }), marker }
+    }
+
+    /// A tree without any group, for `reason`.
+    pub fn none(reason: impl Into<String>, marker: Marker) -> Self {
+        Self { dialect: TreeDialect::Loose { reason: reason.into() }, marker }
+    }
+
+    /// What holds each resource.
+    pub fn enforcement(&self) -> [Enforcement; 3] {
+        Resource::ALL.map(|resource| {
+            let (tier, reason) = match &self.dialect {
+                TreeDialect::V1(tree) => (Tier::KernelV1, tree.refused.get(&resource)),
+                TreeDialect::V2(tree) => (Tier::KernelV2, tree.refused.get(&resource)),
+                TreeDialect::Loose { reason } => (Tier::None, Some(reason)),
+            };
+            let tier = if reason.is_some() { Tier::None } else { tier };
+            Enforcement { resource, tier, reason: reason.cloned().unwrap_or_default() }
+        })
+    }
+
+    /// Makes the leaf `name` with `limits`.
+    ///
+    /// # Errors
+    /// When the kernel refuses the directory or a limit.
+    pub fn create_leaf(&self, name: &LeafName, limits: &Limits) -> Result<Leaf, CgroupError> {
+        let mut leaf = self.make_leaf(name);
+        for _ in 1..CREATE_ROUNDS_MAX {
+            match &leaf {
+                Err(error) if error.errno() == Some(libc::ENOENT) => leaf = self.make_leaf(name),
+                _ => break,
+            }
+        }
+        let leaf = leaf?;
+        leaf.limit(limits)?;
+        Ok(leaf)
+    }
+
+    fn make_leaf(&self, name: &LeafName) -> Result<Leaf, CgroupError> {
+        let dialect = match &self.dialect {
+            TreeDialect::V1(tree) => Dialect::V1(make_v1(tree, name)?),
+            TreeDialect::V2(tree) => Dialect::V2(make_v2(tree, name)?),
+            TreeDialect::Loose { .. } => Dialect::Loose(loose::Leaf::new(&self.marker.variable())),
+        };
+        Ok(Leaf(Arc::new(dialect)))
+    }
+
+    /// Limits all environments together, so that the container's own limit is never reached.
+    ///
+    /// # Errors
+    /// As [`Leaf::limit`].
+    pub fn limit_environments(&self, limits: &Limits) -> Result<(), CgroupError> {
+        match &self.dialect {
+            TreeDialect::V1(tree) => v1::Leaf { node: None, group: tree.environments() }.limit(limits),
+            TreeDialect::V2(tree) => v2::Leaf { node: None, group: tree.environments.clone() }.limit(limits),
+            TreeDialect::Loose { .. } => Ok(()),
+        }
+    }
+
+    /// Kills and removes everything that a former supervisor of this tree left. Call it before the first leaf is made.
+    ///
+    /// # Errors
+    /// When a process does not die or a group cannot be removed.
+    pub fn clear_leftovers(&self) -> Result<Leftovers, CgroupError> {
+        let mut gone = Leftovers::default();
+        for leaf in self.nodes().into_iter().flatten() {
+            gone.processes += leaf.pids()?.len();
+            leaf.kill()?;
+            gone.leaves += remove_below(&leaf)?;
+        }
+        // Also where there are cgroups now: the former supervisor may have had none.
+        gone.processes += stray::kill_marked(&self.marker).map_err(CgroupError::io(super::Operation::Kill, "/proc"))?;
+        Ok(gone)
+    }
+
+    /// The nodes of all leaves, as if they were leaves.
+    fn nodes(&self) -> Option<[Leaf; 2]> {
+        let nodes = match &self.dialect {
+            TreeDialect::V1(tree) => {
+                [tree.installer(), tree.environments()].map(|group| Dialect::V1(v1::Leaf { node: None, group }))
+            }
+            TreeDialect::V2(tree) => [&tree.installer, &tree.environments]
+                .map(|group| Dialect::V2(v2::Leaf { node: None, group: group.clone() })),
+            TreeDialect::Loose { .. } => return None,
+        };
+        Some(nodes.map(|dialect| Leaf(Arc::new(dialect))))
+    }
+}
+
+fn offers_controllers(own: &Path) -> bool {
+    let offered = file::read(&own.join("cgroup.controllers")).unwrap_or_default();
+    Resource::ALL.iter().any(|resource| offered.split_whitespace().any(|name| name == resource.controller()))
+}
+
+fn make_v1(tree: &v1::Tree, name: &LeafName) -> Result<v1::Leaf, CgroupError> {
+    let leaf = match name {
+        LeafName::Generation { environment, number } => {
+            let node = tree.environments().child(environment);
+            node.create()?;
+            v1::Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
+        }
+        LeafName::Install(name) => v1::Leaf { group: tree.installer().child(name), node: None },
+    };
+    leaf.group.create()?;
+    Ok(leaf)
+}
+
+fn make_v2(tree: &v2::Tree, name: &LeafName) -> Result<v2::Leaf, CgroupError> {
+    let leaf = match name {
+        LeafName::Generation { environment, number } => {
+            let node = tree.environments.child(environment);
+            tree.create_node(&node)?;
+            v2::Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
+        }
+        LeafName::Install(name) => v2::Leaf { group: tree.installer.child(name), node: None },
+    };
+    leaf.group.create()?;
+    Ok(leaf)
+}
+
+/// Removes all groups below a node; the number of them.
+fn remove_below(node: &Leaf) -> Result<usize, CgroupError> {
+    match &*node.0 {
+        Dialect::V1(leaf) => remove_below_v1(&leaf.group),
+        Dialect::V2(leaf) => {
+            let children = leaf.group.children()?;
+            children.iter().try_for_each(Group::remove)?;
+            Ok(children.len())
+        }
+        Dialect::Loose(_) => Ok(0),
+    }
+}
+
+fn remove_below_v1(node: &Hierarchies) -> Result<usize, CgroupError> {
+    let names = node.children()?;
+    names.iter().try_for_each(|name| v1::Leaf { node: None, group: node.at(name) }.remove())?;
+    Ok(names.len())
+}

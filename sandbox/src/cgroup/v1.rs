@@ -1,0 +1,233 @@
+//! The dialect of cgroup v1: a hierarchy per controller, each with a directory of its own for every group.
+//!
+//! The OOM killer ends one process here, not the group, and there is no kill file: the freezer stops everybody, then
+//! each gets SIGKILL. Limits go through cgroups-rs; names, membership and removal are ours.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use cgroups_rs::{
+    FreezerState,
+    fs::{
+        MaxValue, cpu::CpuController, error::Error, freezer::FreezerController, memory::MemController,
+        pid::PidController,
+    },
+};
+
+use super::{
+    CgroupError, GroupName, Limits, Resource, Usage, file,
+    group::{Group, kill_each, wait_until},
+    limits::{CPU_PERIOD_US, CPU_WEIGHT_DEFAULT, cpu_quota_us},
+    v2::sentence,
+};
+
+/// How long processes may take to freeze. One that sleeps in the kernel freezes late; it is killed all the same.
+const FREEZE_WAIT_MAX: Duration = Duration::from_millis(200);
+
+/// What v1 calls "not limited".
+const UNLIMITED: i64 = -1;
+
+/// v1's shares of a group that nobody set any for, as v2's weight of 100.
+const CPU_SHARES_DEFAULT: u64 = 1024;
+
+/// Our part of the hierarchies.
+#[derive(Debug)]
+pub(super) struct Tree {
+    base: Hierarchies,
+    /// Why a resource is not held.
+    pub refused: BTreeMap<Resource, String>,
+}
+
+/// The same group in every hierarchy that is mounted and writable.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Hierarchies {
+    memory: Option<Group>,
+    cpu: Option<Group>,
+    cpuacct: Option<Group>,
+    pids: Option<Group>,
+    freezer: Option<Group>,
+}
+
+/// One leaf and the node that holds it.
+#[derive(Debug)]
+pub(super) struct Leaf {
+    pub node: Option<Hierarchies>,
+    pub group: Hierarchies,
+}
+
+impl Tree {
+    /// Makes `subdirectory` in our own group of each hierarchy; `None` when none allows it.
+    pub fn open(own: &BTreeMap<String, PathBuf>, subdirectory: &GroupName) -> Result<Self, String> {
+        let mut reasons = BTreeMap::new();
+        let mut make = |controller: &'static str| {
+            let made = make_base(own.get(controller), subdirectory);
+            made.map_err(|reason| reasons.insert(controller, reason)).ok()
+        };
+        let base = Hierarchies {
+            memory: make("memory"),
+            cpu: make("cpu"),
+            cpuacct: make("cpuacct"),
+            pids: make("pids"),
+            freezer: make("freezer"),
+        };
+        if base.groups().next().is_none() {
+            let reasons: BTreeSet<String> = reasons.into_values().collect();
+            return Err(reasons.into_iter().collect::<Vec<_>>().join("; "));
+        }
+        let refused = |resource: Resource| Some((resource, reasons.remove(resource.controller())?));
+        Ok(Self { base, refused: Resource::ALL.into_iter().filter_map(refused).collect() })
+    }
+
+    pub fn installer(&self) -> Hierarchies {
+        self.base.map(|group| group.fixed_child("installer"))
+    }
+
+    pub fn environments(&self) -> Hierarchies {
+        self.base.map(|group| group.fixed_child("environments"))
+    }
+}
+
+fn make_base(own: Option<&PathBuf>, subdirectory: &GroupName) -> Result<Group, String> {
+    let base = Group::at(own.ok_or("no such cgroup v1 hierarchy is mounted")?).child(subdirectory);
+    base.create().and_then(|()| base.fixed_child("installer").create()).map_err(|error| sentence(&error))?;
+    base.fixed_child("environments").create().map_err(|error| sentence(&error))?;
+    Ok(base)
+}
+
+impl Hierarchies {
+    fn groups(&self) -> impl Iterator<Item = &Group> {
+        [&self.memory, &self.cpu, &self.cpuacct, &self.pids, &self.freezer].into_iter().flatten()
+    }
+
+    fn map(&self, step: impl Fn(&Group) -> Group) -> Self {
+        let map = |group: &Option<Group>| group.as_ref().map(&step);
+        Self {
+            memory: map(&self.memory),
+            cpu: map(&self.cpu),
+            cpuacct: map(&self.cpuacct),
+            pids: map(&self.pids),
+            freezer: map(&self.freezer),
+        }
+    }
+
+    pub fn child(&self, name: &GroupName) -> Self {
+        self.map(|group| group.child(name))
+    }
+
+    pub fn create(&self) -> Result<(), CgroupError> {
+        self.groups().try_for_each(Group::create)
+    }
+
+    fn remove_if_unused(&self) {
+        self.groups().for_each(Group::remove_if_unused);
+    }
+
+    /// The names of the groups right below, in any hierarchy.
+    pub fn children(&self) -> Result<BTreeSet<PathBuf>, CgroupError> {
+        let mut names = BTreeSet::new();
+        for group in self.groups() {
+            names.extend(group.children()?.iter().filter_map(|child| child.path().file_name().map(PathBuf::from)));
+        }
+        Ok(names)
+    }
+
+    pub fn at(&self, name: &Path) -> Self {
+        self.map(|group| Group::at(group.path().join(name)))
+    }
+}
+
+impl Leaf {
+    pub fn limit(&self, limits: &Limits) -> Result<(), CgroupError> {
+        let apply = |group: &Option<Group>, set: fn(&Path, &Limits) -> Result<(), Error>| match group {
+            None => Ok(()),
+            Some(group) => set(group.path(), limits).map_err(|source| CgroupError::Apply {
+                data: format!("{limits:?}"),
+                path: group.path().to_owned(),
+                source,
+            }),
+        };
+        apply(&self.group.memory, limit_memory)?;
+        apply(&self.group.cpu, limit_cpu)?;
+        apply(&self.group.pids, limit_pids)
+    }
+
+    pub fn add(&self, pid: i32) -> Result<(), CgroupError> {
+        self.group.groups().try_for_each(|group| group.add(pid))
+    }
+
+    /// From all hierarchies: a process that moved itself out of one is still in the others.
+    pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
+        let mut pids = BTreeSet::new();
+        for group in self.group.groups() {
+            pids.extend(group.pids()?);
+        }
+        Ok(pids.into_iter().collect())
+    }
+
+    pub fn usage(&self) -> Usage {
+        let number =
+            |group: &Option<Group>, name: &str| group.as_ref().and_then(|group| file::number(&group.file(name)));
+        let oom_control = self.group.memory.as_ref().map(|group| group.file("memory.oom_control"));
+        Usage {
+            memory_bytes: number(&self.group.memory, "memory.usage_in_bytes"),
+            memory_bytes_peak: number(&self.group.memory, "memory.max_usage_in_bytes"),
+            oom_kills: oom_control.and_then(|path| file::keyed_number(&path, "oom_kill")).unwrap_or(0),
+            pids: number(&self.group.pids, "pids.current"),
+            cpu_us: number(&self.group.cpuacct, "cpuacct.usage").map(|ns| ns / 1_000),
+        }
+    }
+
+    pub fn kill(&self) -> Result<(), CgroupError> {
+        let Some(first) = self.group.groups().next() else { return Ok(()) };
+        self.kill_frozen();
+        kill_each(first, || self.pids())
+    }
+
+    /// A fork bomb outruns a list of pids, so nobody may run while the list is worked off. Best effort: the rounds
+    /// that follow need no freezer.
+    fn kill_frozen(&self) {
+        let Some(group) = &self.group.freezer else { return };
+        let freezer = FreezerController::new(group.path().to_owned(), group.path().to_owned(), false);
+        if freezer.freeze().is_ok() {
+            wait_until(FREEZE_WAIT_MAX, || !matches!(freezer.state(), Ok(FreezerState::Freezing)));
+            self.pids().iter().flatten().for_each(|pid| super::group::kill(*pid));
+        }
+        // Frozen processes take their SIGKILL when they thaw.
+        let _ = freezer.thaw();
+    }
+
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        self.group.groups().try_for_each(Group::remove)?;
+        self.node.iter().for_each(Hierarchies::remove_if_unused);
+        Ok(())
+    }
+}
+
+fn limit_memory(group: &Path, limits: &Limits) -> Result<(), Error> {
+    let memory = MemController::new(group.to_owned(), group.to_owned(), false);
+    let limit = limits.memory_bytes_max.map_or(UNLIMITED, |bytes| i64::try_from(bytes).unwrap_or(i64::MAX));
+    // Memory plus swap is counted by some kernels only. It must never be below memory: raised first, set last.
+    let counts_swap = group.join("memory.memsw.limit_in_bytes").exists();
+    if counts_swap {
+        memory.set_memswap_limit(UNLIMITED)?;
+    }
+    memory.set_limit(limit)?;
+    if counts_swap { memory.set_memswap_limit(limit) } else { Ok(()) }
+}
+
+fn limit_cpu(group: &Path, limits: &Limits) -> Result<(), Error> {
+    let cpu = CpuController::new(group.to_owned(), group.to_owned(), false);
+    let weight = u64::from(limits.cpu_weight.unwrap_or(CPU_WEIGHT_DEFAULT));
+    cpu.set_shares(weight * CPU_SHARES_DEFAULT / u64::from(CPU_WEIGHT_DEFAULT))?;
+    let quota = limits.cpu_millis_max.map_or(UNLIMITED, |millis| cpu_quota_us(millis).cast_signed());
+    cpu.set_cfs_period(CPU_PERIOD_US)?;
+    cpu.set_cfs_quota(quota)
+}
+
+fn limit_pids(group: &Path, limits: &Limits) -> Result<(), Error> {
+    let pids = PidController::new(group.to_owned(), group.to_owned(), false);
+    pids.set_pid_max(limits.pids_max.map_or(MaxValue::Max, |count| MaxValue::Value(i64::from(count))))
+}
