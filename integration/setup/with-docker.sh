@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# with-docker.sh COMMAND...: runs the command with a Docker daemon to talk to. One that runs already is used as it is;
+# else one is started with everything it writes under target/docker, and stopped afterwards with what it had started.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# A daemon of version 20.10 is what must do; no BuildKit there.
+export DOCKER_BUILDKIT=0
+start_s_max=60
+
+integration/setup/apt.sh docker.io iptables
+if docker info > /dev/null 2>&1; then
+    echo "docker: using the daemon that runs"
+    "$@"
+    exit
+fi
+
+dir=$PWD/target/docker
+mkdir -p "$dir/data"
+export DOCKER_HOST=unix://$dir/docker.sock
+dockerd --host "$DOCKER_HOST" --data-root "$dir/data" --exec-root "$dir/exec" --pidfile "$dir/dockerd.pid" \
+    > "$dir/dockerd.log" 2>&1 &
+daemon=$!
+stop() {
+    local containers
+    containers=$(docker ps --quiet --filter label=pexvisor.test 2>/dev/null || true)
+    # shellcheck disable=SC2086 # one word per container
+    [ -z "$containers" ] || docker rm --force --volumes $containers > /dev/null 2>&1 || true
+    kill -TERM "$daemon" 2>/dev/null || true
+    wait "$daemon" 2>/dev/null || true
+}
+trap stop EXIT
+until docker info > /dev/null 2>&1; do
+    if ! kill -0 "$daemon" 2>/dev/null || [ "$SECONDS" -gt "$start_s_max" ]; then
+        echo "docker: the daemon does not start; the end of $dir/dockerd.log:"
+        tail -n 20 "$dir/dockerd.log"
+        exit 1
+    fi
+    sleep 0.2
+done
+echo "docker: started a daemon, $(docker version --format '{{.Server.Version}}')"
+"$@"
