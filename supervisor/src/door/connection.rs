@@ -15,6 +15,8 @@ use tokio::{
 };
 use tonic::transport::server::Connected;
 
+use super::authority::Mended;
+
 /// A connection that came in; bound to the runtime in which it was accepted.
 #[derive(Debug)]
 pub struct Connection {
@@ -48,7 +50,7 @@ pub enum Peer {
 #[derive(Debug)]
 enum Stream {
     Tcp(TcpStream),
-    Unix(UnixStream),
+    Unix(Box<Mended<UnixStream>>),
 }
 
 #[derive(Debug)]
@@ -68,7 +70,7 @@ impl Connection {
         let credentials = stream.peer_cred()?;
         let pid = credentials.pid().unwrap_or(0);
         let peer = Peer::Unix { pid, uid: credentials.uid(), gid: credentials.gid() };
-        Ok(Self { stream: Stream::Unix(stream), peer })
+        Ok(Self { stream: Stream::Unix(Box::new(Mended::new(stream))), peer })
     }
 
     /// Who is at the other end.
@@ -76,11 +78,11 @@ impl Connection {
         &self.peer
     }
 
-    /// Takes the connection out of this runtime.
+    /// Takes the connection out of this runtime, before anything was read from it.
     pub fn detach(self) -> io::Result<Detached> {
         let stream = match self.stream {
             Stream::Tcp(stream) => DetachedStream::Tcp(stream.into_std()?),
-            Stream::Unix(stream) => DetachedStream::Unix(stream.into_std()?),
+            Stream::Unix(stream) => DetachedStream::Unix(stream.into_inner().into_std()?),
         };
         Ok(Detached { stream, peer: self.peer })
     }
@@ -91,7 +93,7 @@ impl Detached {
     pub fn attach(self) -> io::Result<Connection> {
         let stream = match self.stream {
             DetachedStream::Tcp(stream) => Stream::Tcp(TcpStream::from_std(stream)?),
-            DetachedStream::Unix(stream) => Stream::Unix(UnixStream::from_std(stream)?),
+            DetachedStream::Unix(stream) => Stream::Unix(Box::new(Mended::new(UnixStream::from_std(stream)?))),
         };
         Ok(Connection { stream, peer: self.peer })
     }
@@ -109,7 +111,7 @@ impl AsyncRead for Connection {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream.as_mut()).poll_read(cx, buf),
         }
     }
 }
@@ -118,7 +120,7 @@ impl AsyncWrite for Connection {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream.as_mut()).poll_write(cx, buf),
         }
     }
 
@@ -129,7 +131,7 @@ impl AsyncWrite for Connection {
     ) -> Poll<io::Result<usize>> {
         match &mut self.get_mut().stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Stream::Unix(stream) => Pin::new(stream.as_mut()).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -145,7 +147,7 @@ impl AsyncWrite for Connection {
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.get_mut().stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            Stream::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Stream::Unix(stream) => Pin::new(stream.as_mut()).poll_shutdown(cx),
         }
     }
 }
