@@ -1,5 +1,7 @@
 //! pexvisor: the table of contents. Boot order first, then shutdown order.
 
+#[expect(dead_code, unused_imports, reason = "the environment's driver that uses this face follows")]
+mod artifact;
 #[expect(dead_code, unused_imports, reason = "the parts that start code servers follow")]
 mod code_server;
 #[expect(dead_code, unused_imports, reason = "the service that translates with these follows")]

@@ -1,0 +1,45 @@
+//! Where the artifact layer keeps its files, below the state directory.
+//!
+//! Names only; nothing is created or read here.
+
+use std::path::{Path, PathBuf};
+
+use crate::words::Digest;
+
+/// The folders of the artifact layer.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// Verified files, `<sha256>.pex`.
+    pub artifacts: PathBuf,
+    /// Installed wheels, `<key>/<interpreter>/`.
+    pub wheels: PathBuf,
+    /// Installed pexes, `<sha256>.<interpreter>/`.
+    pub installs: PathBuf,
+    /// Compositions of installs, `<key>/`.
+    pub venvs: PathBuf,
+    /// Staging: everything in it is garbage at start.
+    pub tmp: PathBuf,
+}
+
+impl Places {
+    /// The folders below this state directory.
+    pub fn below(state_dir: &Path) -> Self {
+        Self {
+            artifacts: state_dir.join("artifacts"),
+            wheels: state_dir.join("wheels"),
+            installs: state_dir.join("installs"),
+            venvs: state_dir.join("venvs"),
+            tmp: state_dir.join("tmp"),
+        }
+    }
+
+    /// All of them.
+    pub fn all(&self) -> [&Path; 5] {
+        [&self.artifacts, &self.wheels, &self.installs, &self.venvs, &self.tmp]
+    }
+
+    /// The file of this artifact.
+    pub fn artifact(&self, digest: Digest) -> PathBuf {
+        self.artifacts.join(format!("{digest}.pex"))
+    }
+}
