@@ -11,12 +11,10 @@ use std::{
     ffi::OsString,
     fs::File,
     io,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::net::UnixStream,
-    },
+    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
     process::{Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,7 +40,7 @@ pub struct StageProgram {
 #[derive(Debug)]
 pub struct Stage {
     pid: i32,
-    pidfd: OwnedFd,
+    pidfd: Arc<OwnedFd>,
     socket: UnixStream,
 }
 
@@ -105,7 +103,7 @@ impl StageProgram {
             .stderr(output(spec.stderr.as_ref())?)
             .spawn()?;
         let pid = i32::try_from(child.id()).expect("a pid is below 2^22 (kernel: PID_MAX_LIMIT)");
-        Ok(Stage { pid, pidfd: open_pidfd(pid)?, socket })
+        Ok(Stage { pid, pidfd: Arc::new(open_pidfd(pid)?), socket })
     }
 }
 
@@ -124,8 +122,8 @@ impl Stage {
     }
 
     /// Names this process and never a later one with the same pid.
-    pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.pidfd.as_fd()
+    pub fn pidfd(&self) -> Arc<OwnedFd> {
+        Arc::clone(&self.pidfd)
     }
 
     /// Puts the process into its leaf and sends its orders. After an error the process ends by itself.

@@ -8,6 +8,8 @@ mod code_server;
 mod control;
 #[expect(dead_code, unused_imports, reason = "the parts that use these doors follow")]
 mod door;
+#[expect(dead_code, unused_imports, reason = "the parts that start children follow")]
+mod init;
 #[expect(dead_code, reason = "the parts that count with these follow")]
 #[cfg_attr(not(test), expect(unused_imports, reason = "the parts that count with these follow"))]
 mod metrics;
@@ -16,4 +18,12 @@ mod route;
 #[expect(dead_code, reason = "the parts that use these words follow")]
 mod words;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // Before anything else: the stage program is to become another one, and quickly.
+    if std::env::args_os().nth(1).is_some_and(|word| word == pexvisor_sandbox::STAGE_ARGUMENT) {
+        return pexvisor_sandbox::stage_main();
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,13 @@
+//! PID 1's own duties: start children, wait for every one of them, take the signals.
+//!
+//! Works the same as a plain child of something else. Knows nothing of what the children are.
+
+mod children;
+mod piped;
+mod reaper;
+mod signals;
+
+pub use children::Process;
+pub use piped::Piped;
+pub use reaper::Reaper;
+pub use signals::{Shutdown, SignalError};
