@@ -44,6 +44,12 @@ tiny() {
     "$pex" --python "$python" -D "$work/$name-src" "${dirs[@]}" "$@" -o "$work/$name.pex"
 }
 
+hostile() {
+    rm -rf "$out/hostile"
+    "$python" integration/setup/hostile.py "$out/tiny-v1.pex" "$out/hostile"
+    cp "$out/hostile/bomb.pex" "$work/hostile.pex"
+}
+
 build tiny-deps -- from_venv tiny-deps grpcio grpcio-health-checking
 for version in v1 v2 v3; do
     build "tiny-$version" "$fixtures/tiny" -- tiny "tiny-$version" "$version" tiny
@@ -57,3 +63,9 @@ build dagster-deps -- from_venv dagster-deps dagster==1.13.27
 for version in v1 v2; do
     build "dagster-$version" "$fixtures/dagster" -- tiny "dagster-$version" "$version" dagster
 done
+# One small compiled wheel that no interpreter here can run.
+build foreign-python -- "$pex" --platform manylinux2014_x86_64-cp-36-cp36m markupsafe==2.0.1 -o "$work/foreign-python.pex"
+build foreign-platform -- "$pex" --platform macosx_11_0_universal2-cp-311-cp311 markupsafe==3.0.2 -o "$work/foreign-platform.pex"
+
+# The good source made bad in one way each; the last of them stands for all.
+build hostile "$script" integration/setup/hostile.py "$fixtures/tiny" -- hostile

@@ -12,6 +12,8 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
+use crate::Echo;
+
 /// A deploy request without conditions.
 pub fn request(environment: &str, revision: RevisionSpec) -> DeployRequest {
     DeployRequest {
@@ -20,6 +22,12 @@ pub fn request(environment: &str, revision: RevisionSpec) -> DeployRequest {
         request_id: String::new(),
         expected_revision: None,
     }
+}
+
+/// Sends bytes as the request of a streaming call and waits for its first answer: for requests that no client would make.
+pub async fn raw(socket: &Path, method: &str, request: Vec<u8>) -> Result<(), Status> {
+    let mut answers = Echo::on(socket).raw_stream(&format!("/pexvisor.v1.Supervisor/{method}"), request).await?;
+    answers.message().await.map(drop)
 }
 
 /// A client of one supervisor's control socket.

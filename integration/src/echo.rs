@@ -65,8 +65,13 @@ impl Echo {
 
     /// A call with a stream of answers.
     pub async fn server_stream(&self, method: &str, body: impl Into<Bytes>) -> Result<Streaming<Bytes>, Status> {
-        let request = self.request(body.into());
-        Ok(self.client().await?.server_streaming(request, path(method), Raw).await?.into_inner())
+        self.raw_stream(&format!("/tiny.Echo/{method}"), body).await
+    }
+
+    /// A call of any method that has a stream of answers.
+    pub async fn raw_stream(&self, path: &str, body: impl Into<Bytes>) -> Result<Streaming<Bytes>, Status> {
+        let (request, path) = (self.request(body.into()), path.parse().expect("a method's path"));
+        Ok(self.client().await?.server_streaming(request, path, Raw).await?.into_inner())
     }
 
     /// A call with a stream of requests.

@@ -5,6 +5,8 @@
 
 pub mod control;
 pub mod echo;
+pub mod http;
+pub mod http_store;
 pub mod load;
 pub mod observe;
 pub mod pexes;
@@ -14,6 +16,7 @@ pub mod supervisor;
 
 pub use control::{Control, Outcome, request};
 pub use echo::Echo;
+pub use http_store::HttpStore;
 pub use load::Load;
 pub use pexes::Store;
 pub use poll::eventually;

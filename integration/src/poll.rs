@@ -1,9 +1,6 @@
 //! Waiting for something to become true: a deadline, never a fixed sleep.
 
-use std::{
-    future::Future,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// How long a test waits for what should happen at once: generous, because the machine may be busy with other tests.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -11,7 +8,7 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The first `Some` that `look` gives; fails naming `what` after [`PATIENCE`].
-pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> F) -> T {
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {
         if let Some(found) = look().await {

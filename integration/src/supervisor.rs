@@ -25,6 +25,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(40);
 pub struct Supervisor {
     process: Option<Child>,
     flags: Vec<String>,
+    /// Environment variables on top of the test's own.
+    pub variables: Vec<(String, String)>,
     /// What clients of the proxy connect to, `host:port`.
     pub proxy: String,
     /// What probes connect to, `host:port`.
@@ -57,6 +59,7 @@ impl Supervisor {
         Self {
             process: None,
             flags: flags.iter().map(ToString::to_string).collect(),
+            variables: Vec::new(),
             proxy: address(),
             probes: address(),
             store: Store::new(home.path().join("store")),
@@ -87,6 +90,7 @@ impl Supervisor {
             .arg(format!("--control=unix:{}", self.control_socket().display()))
             .args(["--proxy", &self.proxy, "--probes", &self.probes, "--image", "test-image"])
             .args(&self.flags)
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("share the log"))
             .stderr(log);

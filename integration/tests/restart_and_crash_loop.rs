@@ -1,0 +1,79 @@
+//! A code server that dies is noticed, said of, and started again, after longer and longer pauses.
+
+use pexvisor_integration::{Supervisor, eventually};
+use pexvisor_proto::v1::{Environment, FailureReason, Phase, exit::How};
+
+/// Kills the serving code server with exit code 7 and waits until its end has been noticed.
+async fn die(supervisor: &Supervisor, restarts: u32) -> Environment {
+    // The call that kills cannot be answered.
+    let _ = supervisor.echo("etl").call("Die", "7").await;
+    eventually("the death is noticed", async || {
+        let state = supervisor.control().get("etl").await.ok()?;
+        (state.restarts >= restarts && state.last_failure.is_some() || state.phase() != Phase::Serving).then_some(state)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_code_server_that_dies_is_started_again_and_its_end_is_told() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    die(&supervisor, 1).await;
+    eventually("it serves again", async || supervisor.echo("etl").marker().await.ok()).await;
+    let state = eventually("the state says so", async || {
+        control.get("etl").await.ok().filter(|state| state.phase() == Phase::Serving)
+    })
+    .await;
+    assert_eq!((state.restarts, state.serving_revision), (1, 1), "{state:#?}");
+    let failure = state.last_failure.as_ref().expect("the failure is kept until a deploy succeeds");
+    assert_eq!(failure.reason(), FailureReason::Crashed, "{failure:#?}");
+    assert_eq!(failure.exit.and_then(|exit| exit.how), Some(How::Code(7)));
+    let dead = state.generations.iter().find(|generation| generation.number == 1).expect("the dead one is told of");
+    assert_eq!(dead.exit.and_then(|exit| exit.how), Some(How::Code(7)));
+    assert!(state.generations.iter().any(|generation| generation.number == 2));
+}
+
+#[tokio::test]
+async fn a_code_server_killed_from_outside_is_told_by_its_signal() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    let pid = control.serving_pid("etl").await.unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    let failure = eventually("the kill is told", async || control.get("etl").await.ok()?.last_failure).await;
+    assert_eq!(failure.exit.and_then(|exit| exit.how), Some(How::Signal(9)));
+}
+
+#[tokio::test]
+async fn a_code_server_that_dies_again_and_again_is_a_crash_loop_and_a_deploy_ends_it() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    let state = eventually("the crash loop is visible", async || {
+        let _ = supervisor.echo("etl").call("Die", "7").await;
+        control.get("etl").await.ok().filter(|state| state.phase() == Phase::CrashLoop)
+    })
+    .await;
+    assert!(state.next_restart.is_some(), "{state:#?}");
+    let refusal = supervisor.echo("etl").marker().await.expect_err("nothing serves now");
+    assert_eq!(refusal.code(), tonic::Code::Unavailable, "{refusal:?}");
+    control.deploy_ready("etl", supervisor.store.echo("v2")).await;
+    let state = control.get("etl").await.unwrap();
+    assert_eq!((state.phase(), state.restarts, state.last_failure), (Phase::Serving, 0, None));
+    assert_eq!(supervisor.echo("etl").marker().await.unwrap(), "v2:");
+}
+
+#[tokio::test]
+async fn a_neighbour_serves_on_while_one_dies() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    control.deploy_ready("web", supervisor.store.echo("v2")).await;
+    let load = pexvisor_integration::Load::start([supervisor.echo("web")]);
+    die(&supervisor, 1).await;
+    eventually("it serves again", async || supervisor.echo("etl").marker().await.ok()).await;
+    load.further(20).await;
+    let report = load.stop().await;
+    assert!(report.failures.is_empty(), "{:#?}", report.failures);
+}
