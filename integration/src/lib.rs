@@ -11,7 +11,9 @@ pub mod load;
 pub mod observe;
 pub mod pexes;
 pub mod poll;
+pub mod ports;
 pub mod program;
+pub mod s3;
 pub mod supervisor;
 
 pub use control::{Control, Outcome, request};

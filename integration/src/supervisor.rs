@@ -4,7 +4,6 @@
 
 use std::{
     fs::{self, File},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -16,7 +15,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-use crate::{Control, Echo, Store, eventually, observe, poll::became_true, program};
+use crate::{Control, Echo, Store, eventually, observe, poll::became_true, ports::free_port, program};
 
 /// From SIGTERM to the end: drain and terminate timeouts of the tests' revisions, doubled.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(40);
@@ -86,9 +85,9 @@ impl Supervisor {
         command
             .arg("--state-dir")
             .arg(self.state_dir())
-            .arg(format!("--store=file://{}", self.store.dir().display()))
             .arg(format!("--control=unix:{}", self.control_socket().display()))
             .args(["--proxy", &self.proxy, "--probes", &self.probes, "--image", "test-image"])
+            .args(self.store_flag())
             .args(&self.flags)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
@@ -170,6 +169,12 @@ impl Supervisor {
         processes.chain(garbage.iter().flatten().map(|file| format!("file {}", file.display()))).collect()
     }
 
+    /// The directory store, unless the test names another one.
+    fn store_flag(&self) -> Option<String> {
+        let other = self.flags.iter().any(|flag| flag.starts_with("--store"));
+        (!other).then(|| format!("--store=file://{}", self.store.dir().display()))
+    }
+
     fn log_file(&self) -> PathBuf {
         self.home().join("log")
     }
@@ -205,17 +210,4 @@ impl Drop for Supervisor {
 fn open_to_all(dir: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).expect("open the home");
-}
-
-/// A port that nobody listens on, outside of the range that the kernel hands out by itself: another process would be
-/// given such a port for a connection before pexvisor binds it again after a restart.
-fn free_port() -> u16 {
-    use std::sync::atomic::{AtomicU16, Ordering::Relaxed};
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() * 16 % 20_000).expect("under 20,000");
-    let candidates = std::iter::repeat_with(|| 10_000 + (start + TRIED.fetch_add(1, Relaxed)) % 20_000);
-    candidates
-        .take(1_000)
-        .find(|&port| TcpListener::bind(("127.0.0.1", port)).is_ok())
-        .expect("one of a thousand ports is free")
 }
