@@ -4,6 +4,8 @@
 mod artifact;
 #[expect(dead_code, unused_imports, reason = "the parts that start code servers follow")]
 mod code_server;
+#[expect(dead_code, reason = "boot follows")]
+mod config;
 #[expect(dead_code, unused_imports, reason = "the service that translates with these follows")]
 mod control;
 #[expect(dead_code, unused_imports, reason = "the parts that use these doors follow")]
@@ -15,6 +17,10 @@ mod init;
 mod metrics;
 #[expect(dead_code, unused_imports, reason = "the parts that use these routes follow")]
 mod route;
+#[expect(dead_code, reason = "boot follows")]
+mod state_dir;
+#[expect(dead_code, reason = "boot follows")]
+mod telemetry;
 #[expect(dead_code, reason = "the parts that use these words follow")]
 mod words;
 

@@ -9,7 +9,7 @@ mod connection;
 mod listener;
 mod socket_file;
 
-pub use address::{Address, BadAddress};
+pub use address::{Address, BadAddress, SOCKET_PATH_BYTES_MAX};
 pub use connection::{Connection, Detached, Peer};
 pub use listener::{BindError, Listener};
 pub use socket_file::SocketMode;

@@ -1,0 +1,37 @@
+//! Asks one code server for its health: grpc.health.v1 over its own socket.
+
+use std::time::Duration;
+
+use hyper_util::rt::TokioIo;
+use tonic::{
+    Status,
+    transport::{Channel, Endpoint, Error},
+};
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tower::service_fn;
+
+use super::socket::CodeSocket;
+
+/// How long one answer may take. A code server that holds Python's lock in an import answers late, not never.
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A connection that asks for health again and again.
+pub struct Health(HealthClient<Channel>);
+
+impl Health {
+    /// Connects. The socket's owner is checked before a byte is sent.
+    pub async fn connect(socket: CodeSocket) -> Result<Self, Error> {
+        let connector = service_fn(move |_| {
+            let socket = socket.clone();
+            async move { socket.connect().await.map(TokioIo::new) }
+        });
+        let endpoint = Endpoint::from_static("http://localhost").timeout(ANSWER_TIMEOUT);
+        Ok(Self(HealthClient::new(endpoint.connect_with_connector(connector).await?)))
+    }
+
+    /// The code server's own answer for a service name.
+    pub async fn check(&mut self, service: &str) -> Result<ServingStatus, Status> {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        Ok(self.0.check(request).await?.into_inner().status())
+    }
+}

@@ -1,0 +1,284 @@
+//! What the code servers of one environment wrote, line by line, bounded, kept after their death.
+//!
+//! A code server that floods loses its own oldest lines and delays nobody: the reader never waits for a follower.
+
+use std::{
+    collections::VecDeque,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use bytes::{Bytes, BytesMut};
+use tokio::{io::AsyncReadExt, net::unix::pipe, sync::watch};
+
+use crate::words::GenerationNumber;
+
+/// Output kept of one generation: some ten thousand lines, enough for the traceback and what led to it.
+pub const OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Longer lines are cut into several, so that one line cannot be the whole memory.
+pub const LINE_BYTES_MAX: usize = 16 << 10;
+/// Generations whose output is kept, the living ones included.
+pub const GENERATIONS_KEPT: usize = 4;
+/// Output that a failure carries along.
+pub const TAIL_BYTES_MAX: usize = 16 << 10;
+/// Bytes read from a pipe at once: the size of a pipe (pipe(7)).
+const READ_BYTES: usize = 64 << 10;
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// File descriptor 1.
+    Stdout,
+    /// File descriptor 2.
+    Stderr,
+}
+
+/// One line without its end.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// Order of arrival within the environment, from 1.
+    pub index: u64,
+    /// When it was read.
+    pub time: SystemTime,
+    /// Who wrote it.
+    pub generation: GenerationNumber,
+    /// Where to.
+    pub stream: Stream,
+    /// The bytes; not always UTF-8.
+    pub text: Bytes,
+    /// Lines lost just before this one.
+    pub lost: u64,
+}
+
+/// The output of one environment. Clones share it.
+#[derive(Clone)]
+pub struct Output(Arc<Shared>);
+
+struct Shared {
+    kept: Mutex<Kept>,
+    newest: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Kept {
+    newest: u64,
+    generations: VecDeque<Buffer>,
+}
+
+struct Buffer {
+    generation: GenerationNumber,
+    lines: VecDeque<Line>,
+    bytes: usize,
+    lost: u64,
+}
+
+impl Default for Output {
+    fn default() -> Self {
+        Self(Arc::new(Shared { kept: Mutex::default(), newest: watch::Sender::new(0) }))
+    }
+}
+
+impl Output {
+    /// Reads a pipe to its end, which comes when the last process that holds it has gone.
+    pub async fn collect(self, generation: GenerationNumber, stream: Stream, pipe: OwnedFd) -> std::io::Result<()> {
+        let mut pipe = pipe::Receiver::from_owned_fd(pipe)?;
+        let mut pending = BytesMut::new();
+        loop {
+            pending.reserve(READ_BYTES);
+            let read = pipe.read_buf(&mut pending).await?;
+            while let Some(line) = take_line(&mut pending) {
+                self.keep(generation, stream, line);
+            }
+            if read == 0 {
+                if !pending.is_empty() {
+                    self.keep(generation, stream, pending.freeze());
+                }
+                return Ok(());
+            }
+        }
+    }
+
+    fn keep(&self, generation: GenerationNumber, stream: Stream, text: Bytes) {
+        let mut kept = self.lock();
+        kept.newest += 1;
+        let index = kept.newest;
+        let line = Line { index, time: SystemTime::now(), generation, stream, text, lost: 0 };
+        kept.buffer(generation).push(line);
+        drop(kept);
+        self.0.newest.send_replace(index);
+    }
+
+    /// The last lines, oldest first; of one generation, or of all that are kept.
+    pub fn tail(&self, generation: Option<GenerationNumber>, lines: Option<usize>) -> Vec<Line> {
+        let all = self.after(0, generation);
+        let skip = lines.map_or(0, |lines| all.len().saturating_sub(lines));
+        all.into_iter().skip(skip).collect()
+    }
+
+    /// A reader of lines newer than `index`.
+    pub fn follow(&self, index: u64, generation: Option<GenerationNumber>) -> Follow {
+        let newest = self.0.newest.subscribe();
+        Follow { output: self.clone(), newest, index, generation, ready: VecDeque::new() }
+    }
+
+    /// The end of a generation's output as text, for a failure.
+    pub fn tail_text(&self, generation: GenerationNumber) -> String {
+        let mut text = String::new();
+        for line in self.after(0, Some(generation)) {
+            text.push_str(&String::from_utf8_lossy(&line.text));
+            text.push('\n');
+        }
+        let from = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX));
+        text.split_off(from)
+    }
+
+    fn after(&self, index: u64, generation: Option<GenerationNumber>) -> Vec<Line> {
+        let kept = self.lock();
+        let buffers = kept.generations.iter().filter(|it| generation.is_none_or(|wanted| wanted == it.generation));
+        let mut lines: Vec<Line> = buffers.flat_map(|it| it.newer_than(index)).cloned().collect();
+        lines.sort_by_key(|line| line.index);
+        lines
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.0.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn buffer(&mut self, generation: GenerationNumber) -> &mut Buffer {
+        let at = self.generations.iter().position(|it| it.generation == generation).unwrap_or_else(|| {
+            self.generations.push_back(Buffer { generation, lines: VecDeque::new(), bytes: 0, lost: 0 });
+            if self.generations.len() > GENERATIONS_KEPT {
+                self.generations.pop_front();
+            }
+            self.generations.len() - 1
+        });
+        &mut self.generations[at]
+    }
+}
+
+impl Buffer {
+    fn push(&mut self, line: Line) {
+        self.bytes += line.text.len() + size_of::<Line>();
+        self.lines.push_back(line);
+        while self.bytes > OUTPUT_BYTES_MAX
+            && let Some(oldest) = self.lines.pop_front()
+        {
+            self.bytes -= oldest.text.len() + size_of::<Line>();
+            self.lost += oldest.lost + 1;
+        }
+        if let Some(oldest) = self.lines.front_mut() {
+            oldest.lost += std::mem::take(&mut self.lost);
+        }
+    }
+
+    fn newer_than(&self, index: u64) -> impl Iterator<Item = &Line> {
+        let from = self.lines.partition_point(|line| line.index <= index);
+        self.lines.range(from..)
+    }
+}
+
+/// A reader that waits for new lines.
+pub struct Follow {
+    output: Output,
+    newest: watch::Receiver<u64>,
+    index: u64,
+    generation: Option<GenerationNumber>,
+    ready: VecDeque<Line>,
+}
+
+impl Follow {
+    /// The next line. Waits for ever when no more is written.
+    pub async fn next(&mut self) -> Option<Line> {
+        loop {
+            if let Some(line) = self.ready.pop_front() {
+                return Some(line);
+            }
+            let index = self.index;
+            let newest = *self.newest.wait_for(|newest| *newest > index).await.ok()?;
+            self.ready = self.output.after(self.index, self.generation).into();
+            self.index = newest.max(self.ready.back().map_or(0, |line| line.index));
+        }
+    }
+}
+
+/// Takes one line off the front, cut at [`LINE_BYTES_MAX`]; `None` when its end has not come yet.
+fn take_line(pending: &mut BytesMut) -> Option<Bytes> {
+    let window = &pending[..pending.len().min(LINE_BYTES_MAX)];
+    if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
+        let line = pending.split_to(end + 1).freeze();
+        return Some(line.slice(..end));
+    }
+    (pending.len() >= LINE_BYTES_MAX).then(|| pending.split_to(LINE_BYTES_MAX).freeze())
+}
+
+/// The last Python traceback in a text, with the exceptions it was caused by; empty when there is none.
+pub fn traceback(text: &str) -> String {
+    text.find("Traceback (most recent call last):").map_or_else(String::new, |from| text[from..].trim_end().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn say(output: &Output, generation: GenerationNumber, text: &'static str) {
+        output.keep(generation, Stream::Stderr, Bytes::from_static(text.as_bytes()));
+    }
+
+    #[test]
+    fn the_last_lines_of_a_dead_generation_are_still_there() {
+        let output = Output::default();
+        for generation in 1..=GENERATIONS_KEPT as u64 + 1 {
+            say(&output, generation, "one");
+            say(&output, generation, "two");
+        }
+        assert!(output.tail(Some(1), None).is_empty(), "the oldest generation made room");
+        let kept: Vec<_> = output.tail(Some(2), Some(1)).into_iter().map(|line| line.text).collect();
+        assert_eq!(kept, ["two"]);
+    }
+
+    #[test]
+    fn a_flood_loses_its_own_oldest_lines_and_says_how_many() {
+        let output = Output::default();
+        say(&output, 1, "kept");
+        let line = "x".repeat(LINE_BYTES_MAX);
+        let rounds = 2 * OUTPUT_BYTES_MAX / LINE_BYTES_MAX;
+        for _ in 0..rounds {
+            output.keep(2, Stream::Stdout, Bytes::from(line.clone()));
+        }
+        let flood = output.tail(Some(2), None);
+        assert_eq!(flood[0].lost as usize + flood.len(), rounds);
+        assert!(flood.iter().map(|line| line.text.len()).sum::<usize>() <= OUTPUT_BYTES_MAX);
+        assert_eq!(output.tail(Some(1), None).len(), 1);
+    }
+
+    #[test]
+    fn lines_end_at_newlines_and_long_ones_are_cut() {
+        let mut pending = BytesMut::from(&b"a\n\nb"[..]);
+        assert_eq!(take_line(&mut pending).expect("a line"), "a");
+        assert_eq!(take_line(&mut pending).expect("an empty line"), "");
+        assert_eq!(take_line(&mut pending), None);
+        let mut long = BytesMut::from(&vec![b'x'; LINE_BYTES_MAX + 1][..]);
+        assert_eq!(take_line(&mut long).expect("a cut line").len(), LINE_BYTES_MAX);
+        assert_eq!(long.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_follower_gets_what_comes_after_the_line_it_begins_at() {
+        let output = Output::default();
+        say(&output, 1, "before");
+        let from = output.tail(None, None).last().expect("a line").index;
+        let mut follow = output.follow(from, None);
+        say(&output, 2, "after");
+        assert_eq!(follow.next().await.expect("a line").text, "after");
+    }
+
+    #[test]
+    fn a_traceback_is_cut_out_of_the_output() {
+        let text = "starting\nTraceback (most recent call last):\n  File \"x\"\nValueError: no\n";
+        assert_eq!(traceback(text), "Traceback (most recent call last):\n  File \"x\"\nValueError: no");
+        assert_eq!(traceback("fine\n"), "");
+    }
+}

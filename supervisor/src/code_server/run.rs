@@ -1,0 +1,249 @@
+//! One generation from its first process to its last: start, wait for health, watch, end, clean up.
+//!
+//! Tells what happens and decides nothing. Whatever happens, the last report is `Ended`, and when it is made no process
+//! of the generation lives and its place is gone.
+
+use std::{io, sync::Arc, time::Duration};
+
+use pexvisor_sandbox::{
+    self as sandbox, Exit, Spec,
+    cgroup::{self, Leaf, LeafName, Tree},
+    signal::Signal,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Composition, Output, Place, Stream,
+    command::command_line,
+    ending,
+    environ::environ,
+    output,
+    readiness::{self, ReadinessError},
+    socket::CodeSocket,
+};
+use crate::{
+    init::{Process, Reaper},
+    words::{Failure, FailureReason, Limits, Revision},
+};
+
+/// How long the last lines of a dead code server may take to be read: they are in the pipe already.
+const OUTPUT_END_WAIT_MAX: Duration = Duration::from_secs(1);
+
+/// What code servers are started with; one for the whole supervisor.
+pub struct Surroundings {
+    /// Starts processes and waits for them.
+    pub reaper: Reaper,
+    /// The boxes.
+    pub tree: Arc<Tree>,
+}
+
+/// What to run.
+pub struct Plan {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub revision: Revision,
+    /// With which composed artifacts.
+    pub composition: Composition,
+    /// Cancelled when it is to end.
+    pub terminate: CancellationToken,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Report {
+    /// The first process runs.
+    Started {
+        /// Its pid.
+        pid: i32,
+    },
+    /// It answers its health check on its own socket.
+    Ready {
+        /// How to reach it.
+        socket: CodeSocket,
+    },
+    /// It has been asked to end.
+    Terminating,
+    /// No process of it is left.
+    Ended {
+        /// How its first process ended, if it was started.
+        exit: Option<Exit>,
+        /// Why it ended; none if it was told to.
+        failure: Option<Failure>,
+    },
+}
+
+/// Why a generation comes to its end.
+enum Cause {
+    ToldTo,
+    Failed(Failure),
+    /// By itself; the failure is made when its output has been read.
+    Exited(When),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum When {
+    BeforeReady,
+    Serving,
+}
+
+/// Runs a generation to its end.
+pub async fn run(plan: Plan, surroundings: &Surroundings, output: Output, news: mpsc::Sender<Report>) {
+    // Who does not listen any more has no use for the report.
+    let report = async |report| drop(news.send(report).await);
+    let started = match Running::start(&plan, surroundings, &output).await {
+        Ok(running) => running,
+        Err(failure) => {
+            ending::clear_place(&plan.place).await;
+            return report(Report::Ended { exit: None, failure: Some(failure) }).await;
+        }
+    };
+    report(Report::Started { pid: started.process.pid }).await;
+    let (cause, grace) = started.live(&plan, &news).await;
+    if grace > Duration::ZERO {
+        report(Report::Terminating).await;
+    }
+    let exit = started.end(&plan, grace).await;
+    let failure = cause.failure(&plan, exit, &output);
+    report(Report::Ended { exit: Some(exit), failure }).await;
+}
+
+struct Running {
+    process: Process,
+    leaf: Leaf,
+    socket: CodeSocket,
+    readers: Vec<tokio::task::JoinHandle<io::Result<()>>>,
+}
+
+impl Running {
+    async fn start(plan: &Plan, surroundings: &Surroundings, output: &Output) -> Result<Self, Failure> {
+        let line = command_line(&plan.revision.spec, &plan.composition, &plan.place)?;
+        let env = environ(&plan.place, &plan.composition, &plan.revision);
+        let program = sandbox::Program { path: line.program, args: line.args, env, cwd: line.cwd };
+        plan.place.make().map_err(|error| internal(format!("make {}: {error}", plan.place.run.display())))?;
+        let leaf = make_leaf(plan, &surroundings.tree)?;
+        let (out_read, out_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
+        let (err_read, err_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
+        let spec = Spec::new(program).map_err(|error| Failure::new(FailureReason::BadCommand, error))?;
+        let mut spec = spec.with_output(out_write.into(), err_write.into()).in_leaf(&leaf);
+        if let Some(count) = plan.revision.spec.limits.open_files_max {
+            spec = spec.with_open_files_max(count);
+        }
+        let reaper = surroundings.reaper.clone();
+        let process = tokio::task::spawn_blocking(move || reaper.spawn(&spec)).await.expect("spawning does not panic");
+        let process = match process {
+            Ok(process) => process,
+            Err(error) => {
+                ending::clear_leaf(leaf).await;
+                return Err(internal(format!("{}; see the supervisor's log", chain(&error))));
+            }
+        };
+        let number = plan.place.generation;
+        let readers = vec![
+            tokio::spawn(output.clone().collect(number, Stream::Stdout, out_read.into())),
+            tokio::spawn(output.clone().collect(number, Stream::Stderr, err_read.into())),
+        ];
+        let socket = owned_socket(&plan.place, leaf.clone());
+        Ok(Self { process, leaf, socket, readers })
+    }
+
+    /// Until it is told to end, ends by itself or fails. Also says how long it may take to exit: a generation that
+    /// never served has nothing to finish.
+    async fn live(&self, plan: &Plan, news: &mpsc::Sender<Report>) -> (Cause, Duration) {
+        let spec = &plan.revision.spec;
+        let (mut answer, mut process) = (String::new(), self.process.clone());
+        let healthy = readiness::healthy(&plan.place.run, &self.socket, &spec.health_service, &mut answer);
+        let healthy = tokio::select! {
+            biased;
+            () = plan.terminate.cancelled() => return (Cause::ToldTo, Duration::ZERO),
+            _ = process.wait() => return (Cause::Exited(When::BeforeReady), Duration::ZERO),
+            healthy = timeout(spec.start_timeout, healthy) => healthy,
+        };
+        match healthy {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return (Cause::Failed(not_ready(&error)), Duration::ZERO),
+            Err(_) => return (Cause::Failed(timed_out(spec.start_timeout, &answer)), Duration::ZERO),
+        }
+        drop(news.send(Report::Ready { socket: self.socket.clone() }).await);
+        tokio::select! {
+            biased;
+            () = plan.terminate.cancelled() => (Cause::ToldTo, spec.terminate_timeout),
+            _ = process.wait() => (Cause::Exited(When::Serving), Duration::ZERO),
+        }
+    }
+
+    /// SIGTERM, `grace`, then the kill of all that is left; reads the reason before the leaf is removed.
+    async fn end(mut self, plan: &Plan, grace: Duration) -> Exit {
+        if grace > Duration::ZERO {
+            if let Err(error) = self.process.signal(Signal::TERM) {
+                tracing::warn!(pid = self.process.pid, "failed to send SIGTERM, so the kill comes first: {error}");
+            }
+            // After the grace comes the kill, whatever the answer.
+            drop(timeout(grace, self.process.wait()).await);
+        }
+        let leaf = ending::kill(self.leaf).await;
+        let end = self.process.wait().await;
+        let usage = ending::clear_leaf(leaf).await;
+        for reader in self.readers {
+            // A reader that is not done reads a pipe that a process outside of the leaf holds; its lines are lost.
+            drop(timeout(OUTPUT_END_WAIT_MAX, reader).await);
+        }
+        ending::clear_place(&plan.place).await;
+        Exit::new(end, &usage)
+    }
+}
+
+impl Cause {
+    fn failure(self, plan: &Plan, exit: Exit, output: &Output) -> Option<Failure> {
+        let failure = match self {
+            Self::ToldTo => return None,
+            Self::Failed(failure) => failure,
+            Self::Exited(When::BeforeReady) => Failure::new(
+                FailureReason::Exited,
+                format!("the code server ended before it was ready: {exit}; read its traceback or its logs"),
+            ),
+            Self::Exited(When::Serving) => {
+                Failure::new(FailureReason::Crashed, format!("the code server died: {exit}; read its logs"))
+            }
+        };
+        let output_tail = output.tail_text(plan.place.generation);
+        Some(Failure { traceback: output::traceback(&output_tail), output_tail, exit: Some(exit), ..failure })
+    }
+}
+
+fn make_leaf(plan: &Plan, tree: &Tree) -> Result<Leaf, Failure> {
+    let environment =
+        plan.place.environment.as_str().parse().expect("an environment's name is stricter than a group's");
+    let name = LeafName::Generation { environment, number: plan.place.generation };
+    let Limits { memory_bytes_max, cpu_millis_max, cpu_weight, pids_max, .. } = plan.revision.spec.limits;
+    let limits = cgroup::Limits { memory_bytes_max, cpu_millis_max, cpu_weight, pids_max };
+    tree.create_leaf(&name, &limits).map_err(|error| internal(chain(&error)))
+}
+
+/// The socket, trusted only while a process of this generation's leaf owns it.
+fn owned_socket(place: &Place, leaf: Leaf) -> CodeSocket {
+    CodeSocket::new(place.socket.clone(), Arc::new(move |pid| leaf.contains(pid).unwrap_or(false)))
+}
+
+fn not_ready(error: &ReadinessError) -> Failure {
+    let reason = match error {
+        ReadinessError::Foreign(_) => FailureReason::ForeignSocket,
+        ReadinessError::Watch(_) => FailureReason::Internal,
+    };
+    Failure::new(reason, format!("failed to {error}"))
+}
+
+fn timed_out(bound: Duration, last_answer: &str) -> Failure {
+    let message = format!("not ready within {bound:?}: {last_answer}; read its logs, or raise readiness.start_timeout");
+    Failure::new(FailureReason::StartTimeout, message)
+}
+
+fn internal(what: impl std::fmt::Display) -> Failure {
+    Failure::new(FailureReason::Internal, format!("failed to {what}"))
+}
+
+/// An error with its causes.
+fn chain(error: &dyn std::error::Error) -> String {
+    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
