@@ -1,11 +1,9 @@
 //! Promises of a start: the program gets exactly what its spec says, and a failure names its step.
 
-mod support;
-
 use pexvisor_sandbox::{End, Program, Spec};
 use std::{collections::BTreeMap, fs::File};
 
-use support::{launch_failure, run, run_spec, shell, start};
+use crate::support::{end_of, launch_failure, run, run_spec, shell, start};
 
 #[test]
 fn the_exit_code_is_the_programs() {
@@ -101,5 +99,5 @@ fn a_program_that_replaces_itself_keeps_its_pid() {
     let spec = Spec::new(shell("exec sleep 60")).expect("a good spec");
     let pid = start(&spec);
     pexvisor_sandbox::signal::send_to_pid(pid, pexvisor_sandbox::signal::Signal::KILL).expect("our child");
-    assert_eq!(support::end_of(pid), End::Signal(9));
+    assert_eq!(end_of(pid), End::Signal(9));
 }
