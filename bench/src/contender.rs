@@ -1,0 +1,124 @@
+//! What the two servers under test have in common, so that one piece of code measures both.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+
+use crate::{
+    address::Target,
+    call::{CallError, Connection},
+    pexes::Pair,
+    process::Server,
+};
+
+/// Errors of a run go to a person, as text.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// A door that is not open yet is tried again after this; it bounds the error of `ready`.
+pub const DOOR_RETRY: Duration = Duration::from_millis(1);
+
+/// The name of the one environment or location.
+pub const LOCATION: &str = "bench";
+
+/// A server that does not get there in this time has failed; the peer's first deploy takes about 25 s on 2 cores.
+pub const PATIENCE: Duration = Duration::from_secs(240);
+
+/// Pause between calls to a code server that is not there yet.
+const ANSWER_RETRY: Duration = Duration::from_millis(20);
+
+const LIST_REPOSITORIES: &str = "/api.DagsterApi/ListRepositories";
+const SERVER_ID: &str = "/api.DagsterApi/GetServerId";
+
+/// Where things are on this machine.
+pub struct Ground {
+    /// `target/bench`, as `setup.sh` made it.
+    pub folder: PathBuf,
+    /// The folder with the programs built from this workspace.
+    pub programs: PathBuf,
+}
+
+impl Ground {
+    /// An empty folder of this name for one server's files.
+    pub fn fresh(&self, name: &str) -> std::io::Result<PathBuf> {
+        let folder = self.folder.join("run").join(name);
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    /// A program of this workspace.
+    pub fn program(&self, name: &str) -> PathBuf {
+        self.programs.join(name)
+    }
+
+    /// Where a server's output goes.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.folder.join("run").join(format!("{name}.log"))
+    }
+}
+
+/// One of the two, running.
+pub trait Contender: Sized {
+    /// As in the results.
+    const NAME: &'static str;
+
+    /// Starts on an empty state and returns when the control door answers.
+    async fn start(ground: &Ground) -> Result<Self, Failure>;
+
+    /// From the start of the process to the first answer of the control door.
+    fn ready(&self) -> Duration;
+
+    /// The process.
+    fn server(&self) -> &Server;
+
+    /// Puts the files where the server looks for them. Not on the clock.
+    fn place(&self, pair: &Pair) -> Result<(), Failure>;
+
+    /// Sends the deploy; returns where to call when a call may be tried.
+    async fn deploy(&mut self, pair: &Pair) -> Result<Target, Failure>;
+
+    /// Ends what the last deploy replaced, if the server does not do that itself. Not on the clock.
+    async fn retire_replaced(&mut self) -> Result<(), Failure>;
+
+    /// Stops it and whatever it leaves.
+    async fn end(self);
+}
+
+/// Calls until an answer carries the marker.
+pub async fn until_marker(target: &Target, marker: &str) -> Result<(), Failure> {
+    let asked = Instant::now();
+    let mut last = String::from("no answer");
+    while asked.elapsed() < PATIENCE {
+        match list_repositories(target).await {
+            Ok(answer) if contains(&answer, marker.as_bytes()) => return Ok(()),
+            Ok(answer) => last = String::from_utf8_lossy(&answer).into_owned(),
+            Err(failure) => last = failure.to_string(),
+        }
+        tokio::time::sleep(ANSWER_RETRY).await;
+    }
+    Err(format!("no answer with {marker:?} in {PATIENCE:?}; the last: {last}").into())
+}
+
+/// What tells one generation of a code server from the next.
+pub async fn server_id(target: &Target) -> Result<Bytes, CallError> {
+    Connection::open(target).await?.call(SERVER_ID, &Bytes::new()).await
+}
+
+async fn list_repositories(target: &Target) -> Result<Bytes, CallError> {
+    Connection::open(target).await?.call(LIST_REPOSITORIES, &Bytes::new()).await
+}
+
+fn contains(haystack: &[u8], needle: &[u8]) -> bool {
+    haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// The Python environment of the peer.
+pub fn venv_bin(folder: &Path) -> PathBuf {
+    folder.join("venv/bin")
+}

@@ -1,0 +1,130 @@
+//! `call_p50`, `call_p99`, `echo_p50`, `echo_rate`: the same load through every way to a code server.
+//!
+//! All ways are open at once and take turns, so that a disturbance of the machine falls on all of them.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use crate::{
+    address::{Address, Target},
+    call::Connection,
+    contender::{Contender, Failure, Ground, PATIENCE, until_marker},
+    load, nginx,
+    peer::Peer,
+    pexes::{Pair, Pex},
+    pexvisor::Pexvisor,
+    process::Server,
+    progress::say,
+    results::{Results, Side},
+};
+
+/// Calls kept in flight for `echo_rate`.
+const AT_ONCE: usize = 32;
+
+/// Unmeasured calls on a new connection.
+const WARM_UP_CALLS: usize = 50;
+
+/// How much of each load.
+#[derive(Clone, Copy)]
+pub struct Extent {
+    pub rounds: usize,
+    pub serial_calls: usize,
+    pub rate_length: Duration,
+}
+
+/// One open way to a code server.
+struct Way {
+    side: Side,
+    connection: Connection,
+}
+
+/// The real Dagster code server: direct, through pexvisor, through the peer.
+pub async fn measure_calls(ground: &Ground, extent: Extent, results: &mut Results) -> Result<(), Failure> {
+    let pair = Pair::orders(&Pex::at(ground.folder.join("deps.pex"))?, &ground.folder, 1)?;
+    let (mut peer, mut pexvisor) = (Peer::start(ground).await?, Pexvisor::start(ground).await?);
+    let through_peer = deployed(&mut peer, &pair).await?;
+    let through_pexvisor = deployed(&mut pexvisor, &pair).await?;
+    let mut ways = vec![
+        way(Side::Direct, &pexvisor.code_server()?).await?,
+        way(Side::Pexvisor, &through_pexvisor).await?,
+        way(Side::Peer, &through_peer).await?,
+    ];
+    for number in 0..extent.rounds {
+        say(&format!("calls, round {} of {}", number + 1, extent.rounds));
+        for way in &mut ways {
+            let latencies = load::serial(&mut way.connection, extent.serial_calls).await?;
+            results.add("call_p50", way.side, latencies.percentile_ms(50));
+            results.add("call_p99", way.side, latencies.percentile_ms(99));
+        }
+    }
+    pexvisor.end().await;
+    peer.end().await;
+    Ok(())
+}
+
+/// The echo server: direct, and behind nginx, pexvisor and the peer.
+pub async fn measure_echo(ground: &Ground, extent: Extent, results: &mut Results) -> Result<(), Failure> {
+    let pair = Pair::echo(&ground.folder)?;
+    let (mut peer, mut pexvisor) = (Peer::start(ground).await?, Pexvisor::start(ground).await?);
+    let through_peer = deployed(&mut peer, &pair).await?;
+    let through_pexvisor = deployed(&mut pexvisor, &pair).await?;
+    let (backend, socket) = start_echo(ground)?;
+    let (nginx, through_nginx) = nginx::start(ground, &socket)?;
+    let mut ways = vec![
+        way(Side::Direct, &Target::plain(Address::Unix(socket))).await?,
+        way(Side::Nginx, &through_nginx).await?,
+        way(Side::Pexvisor, &through_pexvisor).await?,
+        way(Side::Peer, &through_peer).await?,
+    ];
+    for number in 0..extent.rounds {
+        say(&format!("echo, round {} of {}", number + 1, extent.rounds));
+        echo_round(&mut ways, extent, results).await?;
+    }
+    nginx.end().await;
+    backend.end().await;
+    pexvisor.end().await;
+    peer.end().await;
+    Ok(())
+}
+
+async fn echo_round(ways: &mut [Way], extent: Extent, results: &mut Results) -> Result<(), Failure> {
+    for way in ways.iter_mut() {
+        let latencies = load::serial(&mut way.connection, extent.serial_calls).await?;
+        results.add("echo_p50", way.side, latencies.percentile_ms(50));
+    }
+    for way in ways.iter() {
+        let rate = load::rate(&way.connection, AT_ONCE, extent.rate_length).await?;
+        results.add("echo_rate", way.side, rate);
+    }
+    Ok(())
+}
+
+/// Deploys and waits for the first answer; the echo server's answer to ListRepositories is the empty request.
+async fn deployed<C: Contender>(contender: &mut C, pair: &Pair) -> Result<Target, Failure> {
+    contender.place(pair)?;
+    let target = contender.deploy(pair).await?;
+    until_marker(&target, &pair.marker).await?;
+    contender.server().quiet().await;
+    Ok(target)
+}
+
+/// Opens the way as soon as its server listens.
+async fn way(side: Side, target: &Target) -> Result<Way, Failure> {
+    let opened = tokio::time::timeout(PATIENCE, async {
+        loop {
+            match Connection::open(target).await {
+                Ok(connection) => return connection,
+                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+            }
+        }
+    });
+    let mut connection = opened.await.map_err(|_| format!("no connection to {target:?}"))?;
+    load::serial(&mut connection, WARM_UP_CALLS).await?;
+    Ok(Way { side, connection })
+}
+
+fn start_echo(ground: &Ground) -> Result<(Server, PathBuf), Failure> {
+    let socket = ground.fresh("echo")?.join("s.sock");
+    let mut command = Command::new(ground.program("pexvisor-bench"));
+    command.arg("echo").arg("--socket").arg(&socket);
+    Ok((Server::start(&mut command, &ground.log("echo"))?, socket))
+}
