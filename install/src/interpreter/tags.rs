@@ -1,0 +1,194 @@
+//! Wheel tags: which an interpreter takes, in which order of preference (PEP 425, 600, 656).
+//!
+//! The rules are those of `packaging.tags`; a test compares with it on the system's Python. Only Linux.
+
+use std::fmt;
+
+use super::{Interpreter, Libc};
+
+/// One wheel tag, such as `cp311-cp311-manylinux_2_17_x86_64`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Tag {
+    /// `cp311`.
+    pub python: String,
+    /// `cp311`, `abi3`, `none`.
+    pub abi: String,
+    /// `manylinux_2_17_x86_64`, `any`.
+    pub platform: String,
+}
+
+/// manylinux names from before PEP 600, by the glibc minor version (of 2.x) that they stand for.
+const LEGACY_MANYLINUX: [(u32, &str); 3] = [(17, "manylinux2014"), (12, "manylinux2010"), (5, "manylinux1")];
+
+/// Oldest glibc 2.x for which manylinux tags exist, on x86 and elsewhere.
+const OLDEST_GLIBC_X86: u32 = 5;
+const OLDEST_GLIBC: u32 = 17;
+
+/// First CPython 3.x whose stable ABI counts (PEP 384).
+const FIRST_ABI3: u32 = 2;
+
+impl fmt::Display for Tag {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}-{}-{}", self.python, self.abi, self.platform)
+    }
+}
+
+/// `cp311`, `pp310`: an implementation's short name and the version without dots.
+pub(super) fn python_tag(interpreter: &Interpreter) -> String {
+    let short = match interpreter.implementation.as_str() {
+        "cpython" => "cp",
+        "pypy" => "pp",
+        other => other,
+    };
+    format!("{short}{}{}", interpreter.version.0, interpreter.version.1)
+}
+
+pub(super) fn compatible(interpreter: &Interpreter) -> Vec<Tag> {
+    let platforms = platforms(interpreter);
+    let mut tags = match interpreter.implementation.as_str() {
+        "cpython" => cpython(interpreter, &platforms),
+        _ => generic(interpreter, &platforms),
+    };
+    tags.extend(pure(interpreter, &platforms));
+    tags
+}
+
+fn cpython(interpreter: &Interpreter, platforms: &[String]) -> Vec<Tag> {
+    let python = python_tag(interpreter);
+    let mut tags = Vec::new();
+    for abi in cpython_abis(interpreter) {
+        tags.extend(on_each(&python, &abi, platforms));
+    }
+    if interpreter.free_threaded {
+        tags.extend(on_each(&python, "none", platforms));
+        return tags;
+    }
+    tags.extend(on_each(&python, "abi3", platforms));
+    tags.extend(on_each(&python, "none", platforms));
+    for minor in (FIRST_ABI3..interpreter.version.1).rev() {
+        tags.extend(on_each(&format!("cp3{minor}"), "abi3", platforms));
+    }
+    tags
+}
+
+fn cpython_abis(interpreter: &Interpreter) -> Vec<String> {
+    let python = python_tag(interpreter);
+    let (_, minor, _) = interpreter.version;
+    let threads = if interpreter.free_threaded { "t" } else { "" };
+    let debug = if interpreter.debug { "d" } else { "" };
+    // Until 3.7 the ABI told the allocator, and every build has pymalloc.
+    let malloc = if minor < 8 { "m" } else { "" };
+    let mut abis = vec![format!("{python}{threads}{debug}{malloc}")];
+    if interpreter.debug && minor >= 8 {
+        abis.push(format!("{python}{threads}"));
+    }
+    abis
+}
+
+/// Other implementations: the ABI is in SOABI (`pypy310-pp73-x86_64-linux-gnu` means `pypy310_pp73`).
+fn generic(interpreter: &Interpreter, platforms: &[String]) -> Vec<Tag> {
+    let python = python_tag(interpreter);
+    let abi: Vec<&str> = interpreter.soabi.iter().flat_map(|soabi| soabi.split('-').take(2)).collect();
+    let abis = [abi.join("_"), "none".to_owned()];
+    abis.iter().filter(|abi| !abi.is_empty()).flat_map(|abi| on_each(&python, abi, platforms)).collect()
+}
+
+fn pure(interpreter: &Interpreter, platforms: &[String]) -> Vec<Tag> {
+    let (major, minor, _) = interpreter.version;
+    let older = (0..minor).rev().map(|minor| format!("py{major}{minor}"));
+    let pythons: Vec<String> = [format!("py{major}{minor}"), format!("py{major}")].into_iter().chain(older).collect();
+    let own = match interpreter.implementation.as_str() {
+        "pypy" => "pp3".to_owned(),
+        _ => python_tag(interpreter),
+    };
+    let any = [&own].into_iter().chain(&pythons).map(|python| tag(python, "none", "any"));
+    pythons.iter().flat_map(|python| on_each(python, "none", platforms)).chain(any).collect()
+}
+
+fn platforms(interpreter: &Interpreter) -> Vec<String> {
+    let platform = interpreter.platform.replace(['-', '.', ' '], "_");
+    let Some(machine) = platform.strip_prefix("linux_") else { return vec![platform] };
+    let mut platforms = match interpreter.libc {
+        Libc::Glibc { major: 2, minor } => manylinux(minor, machine),
+        Libc::Musl { major, minor } => {
+            (0..=minor).rev().map(|minor| format!("musllinux_{major}_{minor}_{machine}")).collect()
+        }
+        Libc::Glibc { .. } | Libc::Unknown => Vec::new(),
+    };
+    platforms.push(format!("linux_{machine}"));
+    platforms
+}
+
+fn manylinux(glibc_minor: u32, machine: &str) -> Vec<String> {
+    let oldest = if matches!(machine, "x86_64" | "i686") { OLDEST_GLIBC_X86 } else { OLDEST_GLIBC };
+    let mut platforms = Vec::new();
+    for minor in (oldest..=glibc_minor).rev() {
+        platforms.push(format!("manylinux_2_{minor}_{machine}"));
+        platforms.extend(
+            LEGACY_MANYLINUX.iter().filter(|(at, _)| *at == minor).map(|(_, name)| format!("{name}_{machine}")),
+        );
+    }
+    platforms
+}
+
+fn on_each<'a>(python: &'a str, abi: &'a str, platforms: &'a [String]) -> impl Iterator<Item = Tag> + use<'a> {
+    platforms.iter().map(move |platform| tag(python, abi, platform))
+}
+
+fn tag(python: &str, abi: &str, platform: &str) -> Tag {
+    Tag { python: python.into(), abi: abi.into(), platform: platform.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::interpreter::probe::tests::system_python;
+
+    /// Every Python on this machine brings `packaging` inside its pip.
+    #[expect(clippy::disallowed_methods, reason = "a test has no reaper")]
+    fn packaging_says(python: &Interpreter) -> Vec<String> {
+        let script = "import glob, os, sys, sysconfig, ensurepip\n\
+                      names = glob.glob('/usr/share/python-wheels/pip-*.whl') + glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))\n\
+                      sys.path.insert(0, names[0])\n\
+                      from pip._vendor.packaging.tags import sys_tags\n\
+                      print('\\n'.join(map(str, sys_tags())))";
+        let output = std::process::Command::new(&python.path).args(["-I", "-c", script]).output().expect("it starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("ASCII").lines().map(str::to_owned).collect()
+    }
+
+    /// pip's copy may be old: before packaging 23 a legacy name came before its PEP 600 name, and before 24 the
+    /// pure tag of CPython itself was missing. No wheel's rank depends on either. `tests/differential.rs` compares
+    /// with a new packaging, exactly.
+    fn comparable(tags: Vec<String>) -> Vec<String> {
+        let is_legacy = |tag: &String| LEGACY_MANYLINUX.iter().any(|(_, name)| tag.contains(name));
+        let is_own_pure = |tag: &String| tag.starts_with("cp") && tag.ends_with("-none-any");
+        tags.into_iter().filter(|tag| !is_legacy(tag) && !is_own_pure(tag)).collect()
+    }
+
+    #[test]
+    fn the_tags_of_a_real_python_are_those_that_packaging_lists_in_its_order() {
+        let python = system_python();
+        let ours = comparable(python.tags().iter().map(ToString::to_string).collect());
+        let theirs = comparable(packaging_says(&python));
+        assert_eq!(ours.len(), theirs.len());
+        let difference = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
+        assert_eq!(difference, None);
+    }
+
+    #[test]
+    fn a_free_threaded_python_takes_no_stable_abi() {
+        let python = Interpreter { free_threaded: true, version: (3, 13, 0), ..system_python() };
+        let tags = python.tags();
+        assert_eq!(tags[0].abi, "cp313t");
+        assert!(tags.iter().all(|tag| tag.abi != "abi3"));
+    }
+
+    #[test]
+    fn musl_takes_musllinux_and_no_manylinux() {
+        let python = Interpreter { libc: Libc::Musl { major: 1, minor: 2 }, ..system_python() };
+        let tags = python.tags();
+        assert!(tags[0].platform.starts_with("musllinux_1_2_"), "{}", tags[0]);
+        assert!(tags.iter().all(|tag| !tag.platform.contains("manylinux")));
+    }
+}
