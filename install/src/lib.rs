@@ -28,8 +28,11 @@ mod request;
 mod tree;
 pub mod venv;
 
-pub use install::install;
+pub use install::{InstallError, install};
 pub use interpreter::Interpreter;
 pub use manifest::{Collision, InstalledWheel, Manifest, ManifestError, Script};
 pub use process::main;
 pub use request::{Artifact, CompileRequest, Event, FailureKind, InstallRequest, Request};
+
+/// The program's first argument that makes it the installer process.
+pub const ARGUMENT: &str = "install";

@@ -31,5 +31,8 @@ fn main() -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|word| word == pexvisor_sandbox::STAGE_ARGUMENT) {
         return pexvisor_sandbox::stage_main();
     }
+    if std::env::args_os().nth(1).is_some_and(|word| word == pexvisor_install::ARGUMENT) {
+        return pexvisor_install::main();
+    }
     ExitCode::SUCCESS
 }
