@@ -1,6 +1,6 @@
 //! Artifacts on disk: fetched, verified, installed, composed, and swept when the disk fills up.
 //!
-//! [`Artifacts`] is the face; everything else is behind it. Parses no byte of an artifact itself: that is the installer
+//! `Artifacts` is the face; everything else is behind it. Parses no byte of an artifact itself: that is the installer
 //! process's work.
 
 mod fetch;
