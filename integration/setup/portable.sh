@@ -11,6 +11,7 @@ triple=x86_64-unknown-linux-gnu
 profile=${PORTABLE_PROFILE:-container}
 out=target/portable
 
+integration/setup/apt.sh python3-venv binutils
 if [ "$(cat "$tools/requirements" 2>/dev/null)" != "$requirements" ]; then
     echo "portable: fetching $requirements"
     rm -rf "$tools"
