@@ -11,11 +11,9 @@ use pexvisor_integration::pexes::checkout;
 /// Lowest first; folders of one row do not use one another.
 const LAYERS: &[&[&str]] = &[
     &["words"],
-    &["metrics", "state_dir", "telemetry"],
+    &["config", "metrics"],
     &["init"],
     &["door"],
-    // Flags name addresses, in the door's words.
-    &["config"],
     &["artifact", "code_server"],
     &["route"],
     &["environment"],

@@ -80,7 +80,8 @@ impl Fetch {
         if let Some(fetched) = self.cached(digest) {
             return Ok(fetched);
         }
-        let staging = Staging::create(&self.places.tmp, self.bytes_max, progress).map_err(SourceError::from)?;
+        let staging =
+            Staging::create(self.places.staging("fetch"), self.bytes_max, progress).map_err(SourceError::from)?;
         self.sources.fill(location, &staging).await?;
         let (found, bytes) = staging.digest().await.map_err(SourceError::from)?;
         if found != digest {

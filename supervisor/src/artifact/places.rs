@@ -2,7 +2,13 @@
 //!
 //! Names only; nothing is created or read here.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use pexvisor_install::Interpreter;
 
 use crate::words::Digest;
 
@@ -36,6 +42,17 @@ impl Places {
     /// All of them.
     pub fn all(&self) -> [&Path; 5] {
         [&self.artifacts, &self.wheels, &self.installs, &self.venvs, &self.tmp]
+    }
+
+    /// The directory of this artifact's install.
+    pub fn install(&self, digest: Digest, interpreter: &Interpreter) -> PathBuf {
+        self.installs.join(format!("{digest}.{}", interpreter.key()))
+    }
+
+    /// A new path in `tmp/`; nothing is there yet.
+    pub fn staging(&self, what: &str) -> PathBuf {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        self.tmp.join(format!("{what}.{}.{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)))
     }
 
     /// The file of this artifact.

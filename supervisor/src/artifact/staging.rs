@@ -8,12 +8,8 @@ use std::{
     fs::{File, OpenOptions, Permissions},
     io,
     os::unix::fs::{FileExt as _, OpenOptionsExt as _, PermissionsExt as _},
-    path::{Path, PathBuf},
-    process,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use rustix::fs::FallocateFlags;
@@ -68,10 +64,8 @@ struct Hashed {
 }
 
 impl Staging {
-    /// An empty file in this folder that may grow to `bytes_max`; its progress is sent to `progress`.
-    pub fn create(tmp: &Path, bytes_max: u64, progress: watch::Sender<Written>) -> io::Result<Self> {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let path = tmp.join(format!("fetch.{}.{}", process::id(), NUMBER.fetch_add(1, Ordering::Relaxed)));
+    /// A new file that may grow to `bytes_max`; its progress is sent to `progress`.
+    pub fn create(path: PathBuf, bytes_max: u64, progress: watch::Sender<Written>) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path)?;
         let inner = Inner { file, bytes_max, front: Mutex::default(), hashed: Mutex::default(), progress };
         Ok(Self { path, inner: Arc::new(inner) })
@@ -237,6 +231,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     fn sha256(bytes: &[u8]) -> Digest {
@@ -244,7 +240,7 @@ mod tests {
     }
 
     fn staging(tmp: &Path) -> Staging {
-        Staging::create(tmp, u64::MAX, watch::channel(Written::default()).0).expect("a file in tmp")
+        Staging::create(tmp.join("staged"), u64::MAX, watch::channel(Written::default()).0).expect("a file in tmp")
     }
 
     #[tokio::test]

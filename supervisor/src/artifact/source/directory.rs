@@ -30,8 +30,8 @@ fn open(path: &Path) -> io::Result<File> {
 fn unreadable(source: io::Error, at: &str) -> SourceError {
     let at = at.to_owned();
     match source.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SourceError::NotFound { at },
-        io::ErrorKind::PermissionDenied => SourceError::Forbidden { at },
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => SourceError::NotFound { at, status: None },
+        io::ErrorKind::PermissionDenied => SourceError::Forbidden { at, status: None },
         _ => SourceError::Unreadable { at, source },
     }
 }

@@ -8,11 +8,11 @@ use std::{io, time::Duration};
 #[derive(Debug, thiserror::Error)]
 pub enum SourceError {
     /// 404, or no such file.
-    #[error("find {at}: the store has no such object; push the artifact, or correct its name or the store")]
-    NotFound { at: String },
+    #[error("find {at}: the store has no such object{}; push the artifact, or correct its name or the store", told(*status))]
+    NotFound { at: String, status: Option<u16> },
     /// 401, 403, or EACCES.
-    #[error("read {at}: access denied; check the credentials, the bucket policy, or the expiry of a presigned URL")]
-    Forbidden { at: String },
+    #[error("read {at}: access denied{}; check the credentials, the policy, or the expiry of a presigned URL", told(*status))]
+    Forbidden { at: String, status: Option<u16> },
     /// No credentials anywhere the SDK looks.
     #[error(
         "read {at}: no AWS credentials found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the container a role"
@@ -82,13 +82,21 @@ impl SourceError {
         }
     }
 
+    /// The same after so many bytes have come (of 0 if the store did not tell): what breaks then is a transfer.
+    pub fn after(self, got: u64, total: u64) -> Self {
+        match self {
+            Self::Unreachable { at, .. } if got > 0 => Self::Truncated { at, got, total },
+            other => other,
+        }
+    }
+
     /// The error that this status of an HTTP store stands for; `None` if it is no error.
     pub fn from_status(status: u16, at: &str) -> Option<Self> {
         let at = at.to_owned();
         match status {
             200..=299 => None,
-            401 | 403 => Some(Self::Forbidden { at }),
-            404 | 410 => Some(Self::NotFound { at }),
+            401 | 403 => Some(Self::Forbidden { at, status: Some(status) }),
+            404 | 410 => Some(Self::NotFound { at, status: Some(status) }),
             412 => Some(Self::Changed { at }),
             // The first range of an empty object cannot be satisfied.
             416 => Some(Self::Truncated { at, got: 0, total: 0 }),
@@ -97,6 +105,11 @@ impl SourceError {
             _ => Some(Self::Unexpected { at, status }),
         }
     }
+}
+
+/// The status of a store that has one.
+fn told(status: Option<u16>) -> String {
+    status.map_or_else(String::new, |status| format!(" (status {status})"))
 }
 
 impl From<io::Error> for SourceError {

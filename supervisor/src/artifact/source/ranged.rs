@@ -85,7 +85,8 @@ async fn fill_whole(
         staging.expect_bytes(total).await?;
     }
     let mut left = 0..total.unwrap_or(u64::MAX);
-    pump(Paced::new(body, object.at(), object.patience()), &mut left, staging).await?;
+    let pumped = pump(Paced::new(body, object.at(), object.patience()), &mut left, staging).await;
+    pumped.map_err(|error| error.after(left.start, total.unwrap_or(0)))?;
     match total {
         Some(total) if left.start < total => Err(truncated(object, left.start, total)),
         _ => Ok(()),
@@ -115,20 +116,28 @@ async fn read_part(
     let mut left = part.clone();
     let mut attempts = Attempts::new(object.patience());
     while !left.is_empty() {
-        let opened = match body.take() {
-            Some(body) => Ok(body),
-            None => again(object, left.clone(), etag).await,
-        };
-        let outcome = match opened {
-            Ok(body) => pump(Paced::new(body, object.at(), object.patience()), &mut left, staging).await,
-            Err(error) => Err(error),
-        };
-        let ended_early = || truncated(object, left.start - part.start, part.end - part.start);
+        let outcome = read_once(object, staging, &mut left, etag, body.take()).await;
+        let (got, total) = (left.start - part.start, part.end - part.start);
+        let ended_early = || truncated(object, got, total);
         if let Some(error) = outcome.err().or_else(|| (!left.is_empty()).then(ended_early)) {
-            attempts.pause(error).await?;
+            attempts.pause(error.after(got, total)).await?;
         }
     }
     Ok(())
+}
+
+async fn read_once(
+    object: &impl Object,
+    staging: &Staging,
+    left: &mut Range<u64>,
+    etag: Option<&str>,
+    body: Option<Body>,
+) -> Result<(), SourceError> {
+    let body = match body {
+        Some(body) => body,
+        None => again(object, left.clone(), etag).await?,
+    };
+    pump(Paced::new(body, object.at(), object.patience()), left, staging).await
 }
 
 async fn again(object: &impl Object, range: Range<u64>, etag: Option<&str>) -> Result<Body, SourceError> {

@@ -153,6 +153,6 @@ mod tests {
             granted += 1;
         }
         assert_eq!(granted, ATTEMPTS_MAX);
-        assert!(Attempts::new(QUICK).pause(SourceError::NotFound { at: "x".into() }).await.is_err());
+        assert!(Attempts::new(QUICK).pause(SourceError::NotFound { at: "x".into(), status: None }).await.is_err());
     }
 }

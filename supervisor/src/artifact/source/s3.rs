@@ -133,3 +133,14 @@ impl S3Object {
 fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |&error| error.source())
 }
+
+#[cfg(test)]
+impl S3 {
+    /// A client of the S3 server at this endpoint.
+    pub async fn at_endpoint(endpoint: &str, patience: Patience) -> Self {
+        let credentials = aws_credential_types::Credentials::new("AK", "SK", None, None, "test");
+        let loader = aws_config::defaults(BehaviorVersion::latest());
+        let loader = loader.endpoint_url(endpoint).credentials_provider(credentials).region("us-east-1");
+        Self { patience, client: OnceCell::new_with(Some(client(loader, patience).await)) }
+    }
+}
