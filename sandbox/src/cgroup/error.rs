@@ -2,6 +2,8 @@
 
 use std::{fmt, io, path::PathBuf};
 
+use nix::libc;
+
 /// A control group did not do what it was told.
 #[derive(Debug, thiserror::Error)]
 pub enum CgroupError {
@@ -58,6 +60,11 @@ impl CgroupError {
     pub(super) fn io(operation: Operation, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { operation, path, source }
+    }
+
+    /// Does it say that the group is not there any more? A file opened just before the end answers ENODEV.
+    pub(super) fn is_gone(&self) -> bool {
+        matches!(self.errno(), Some(libc::ENOENT | libc::ENODEV))
     }
 
     /// The errno when the kernel refused.

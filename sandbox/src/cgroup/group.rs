@@ -68,7 +68,7 @@ impl Group {
     pub fn own_pids(&self) -> Result<Vec<i32>, CgroupError> {
         match file::read(&self.file("cgroup.procs")) {
             Ok(text) => Ok(text.lines().filter_map(|line| line.parse().ok()).collect()),
-            Err(error) if matches!(error.errno(), Some(libc::ENOENT | libc::ENODEV)) => Ok(Vec::new()),
+            Err(error) if error.is_gone() => Ok(Vec::new()),
             Err(error) => Err(error),
         }
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{CgroupError, Limits, Usage, loose, v1, v2};
+use super::{CgroupError, Limits, OomEvents, Usage, loose, v1, v2};
 
 /// A handle; clones name the same leaf.
 #[derive(Clone, Debug)]
@@ -81,6 +81,18 @@ impl Leaf {
             Dialect::V1(leaf) => leaf.usage(),
             Dialect::V2(leaf) => leaf.usage(),
             Dialect::Loose(_) => Usage::default(),
+        }
+    }
+
+    /// The kernel's word of every OOM kill in the leaf; `None` where nothing holds memory.
+    ///
+    /// # Errors
+    /// When the kernel does not let it be watched, or no descriptor is left.
+    pub fn oom_events(&self) -> Result<Option<OomEvents>, CgroupError> {
+        match &*self.0 {
+            Dialect::V1(leaf) => leaf.oom_events(),
+            Dialect::V2(leaf) => leaf.oom_events(),
+            Dialect::Loose(_) => Ok(None),
         }
     }
 

@@ -8,8 +8,6 @@
 
 use std::{path::Path, sync::Arc};
 
-use nix::libc;
-
 use super::{
     CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Resource, Tier, file,
     group::Group,
@@ -107,7 +105,7 @@ impl Tree {
         let mut leaf = self.make_leaf(name);
         for _ in 1..CREATE_ROUNDS_MAX {
             match &leaf {
-                Err(error) if error.errno() == Some(libc::ENOENT) => leaf = self.make_leaf(name),
+                Err(error) if error.is_gone() => leaf = self.make_leaf(name),
                 _ => break,
             }
         }

@@ -18,7 +18,7 @@ use cgroups_rs::{
 };
 
 use super::{
-    CgroupError, GroupName, Limits, Resource, Usage, file,
+    CgroupError, GroupName, Limits, OomEvents, Resource, Usage, file,
     group::{Group, kill_each, wait_until},
     limits::{CPU_PERIOD_US, CPU_WEIGHT_DEFAULT, cpu_quota_us},
     v2::sentence,
@@ -178,6 +178,10 @@ impl Leaf {
             pids: number(&self.group.pids, "pids.current"),
             cpu_us: number(&self.group.cpuacct, "cpuacct.usage").map(|ns| ns / 1_000),
         }
+    }
+
+    pub fn oom_events(&self) -> Result<Option<OomEvents>, CgroupError> {
+        self.group.memory.as_ref().map(|group| OomEvents::of_v1(group.path())).transpose()
     }
 
     pub fn kill(&self) -> Result<(), CgroupError> {

@@ -14,7 +14,7 @@ use nix::libc;
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::{
-    CgroupError, EMPTY_WAIT_MAX, GroupName, Limits, Operation, Resource, Usage, file,
+    CgroupError, EMPTY_WAIT_MAX, GroupName, Limits, OomEvents, Operation, Resource, Usage, file,
     group::{Group, kill_each},
     limits::{CPU_PERIOD_US, CPU_WEIGHT_DEFAULT, cpu_quota_us},
 };
@@ -161,6 +161,11 @@ impl Leaf {
             pids: number("pids.current"),
             cpu_us: file::keyed_number(&self.group.file("cpu.stat"), "usage_usec"),
         }
+    }
+
+    pub fn oom_events(&self) -> Result<Option<OomEvents>, CgroupError> {
+        let is_counted = self.group.file("memory.events").exists();
+        is_counted.then(|| OomEvents::of_v2(self.group.path())).transpose()
     }
 
     pub fn kill(&self) -> Result<(), CgroupError> {

@@ -1,12 +1,15 @@
 //! Promises of a leaf, on every dialect that this machine has: nobody gets out, nobody survives, nothing is left.
 
-use std::time::{Duration, Instant};
+use std::{
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
 
 use crate::support::{end_of, shell, start};
 use crate::trees::{self, TestTree, until};
 use pexvisor_sandbox::{
     End, Exit, Program, Spec,
-    cgroup::{Limits, Tier, Usage},
+    cgroup::{Limits, OomEvents, Tier, Usage},
 };
 
 /// Bytes of a limit that a shell keeps and a hog exceeds at once.
@@ -14,6 +17,9 @@ const MEMORY_BYTES: u64 = 32 << 20;
 
 /// A Python that doubles what it holds until it dies.
 const HOG: &str = "b = bytearray(1 << 20)\nwhile True: b += bytes(len(b))";
+
+/// A Python that holds 64 MB and waits.
+const HOLDER: &str = "import time\nb = bytearray(b'x' * (64 << 20))\ntime.sleep(60)";
 
 fn python(script: &str) -> Program {
     let args = vec!["-c".to_owned(), script.to_owned()];
@@ -84,9 +90,49 @@ fn limits_change_while_a_program_runs() {
     for bytes in [Some(MEMORY_BYTES), Some(2 * MEMORY_BYTES), Some(MEMORY_BYTES), None] {
         leaf.limit(&Limits { memory_bytes_max: bytes, ..Limits::default() }).expect("a limit above what is used");
     }
-    let tiny = Limits { memory_bytes_max: Some(4096), ..Limits::default() };
-    let error = leaf.limit(&tiny).expect_err("below what is used");
-    assert!(error.to_string().contains("memory_bytes_max: Some(4096)"), "{error}");
+}
+
+#[test]
+fn a_limit_below_what_is_used_is_refused_by_v1_and_kills_on_v2() {
+    let tree = trees::best();
+    let (leaf, pid) = start_in(&tree, 1, &Limits::default(), python(HOLDER));
+    until("memory is held", || leaf.usage().memory_bytes.expect("counted") > MEMORY_BYTES);
+    let result = leaf.limit(&Limits { memory_bytes_max: Some(MEMORY_BYTES / 4), ..Limits::default() });
+    match tree.tree.enforcement()[0].tier {
+        Tier::KernelV1 => {
+            let error = result.expect_err("EBUSY").to_string();
+            assert!(error.contains("memory_bytes_max: Some(8388608)"), "{error}");
+        }
+        Tier::KernelV2 => {
+            result.expect("v2 takes any limit");
+            assert_eq!(Exit::new(end_of(pid), &leaf.usage()).to_string()[..17], *"killed by SIGKILL");
+        }
+        Tier::None => panic!("nothing holds memory"),
+    }
+}
+
+#[test]
+fn an_oom_kill_is_told_within_50_ms_and_nothing_else_is() {
+    let tree = trees::best();
+    let limits = Limits { memory_bytes_max: Some(MEMORY_BYTES), ..Limits::default() };
+    let leaf = tree.leaf(1, &limits);
+    let mut events = leaf.oom_events().expect("watched").expect("memory is held here");
+    let start_hog = |script| start(&Spec::new(python(script)).expect("a good spec").in_leaf(&leaf));
+    for _ in 0..2 {
+        let pid = start_hog(HOG);
+        assert_eq!(end_of(pid), End::Signal(9));
+        let died = Instant::now();
+        assert!(is_readable(&events, 1_000), "no word");
+        assert!(events.take(), "a word without a kill");
+        assert!(died.elapsed() < Duration::from_millis(50), "{:?}", died.elapsed());
+    }
+    assert_eq!(end_of(start_hog("pass")), End::Code(0));
+    assert!(!is_readable(&events, 50));
+}
+
+fn is_readable(events: &OomEvents, wait_ms: u16) -> bool {
+    let mut fds = [nix::poll::PollFd::new(events.as_fd(), nix::poll::PollFlags::POLLIN)];
+    nix::poll::poll(&mut fds, wait_ms).expect("poll") > 0
 }
 
 #[test]

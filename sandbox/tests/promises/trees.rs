@@ -84,7 +84,9 @@ impl TestTree {
 
     /// All groups of the tree, by path, in all hierarchies.
     pub fn groups(&self) -> Vec<PathBuf> {
-        self.bases.iter().flat_map(|base| below(base)).collect()
+        let mut groups: Vec<PathBuf> = self.bases.iter().flat_map(|base| below(base)).collect();
+        groups.sort();
+        groups
     }
 }
 
