@@ -15,7 +15,9 @@ mod init;
 #[expect(dead_code, reason = "the parts that count with these follow")]
 #[cfg_attr(not(test), expect(unused_imports, reason = "the parts that count with these follow"))]
 mod metrics;
-#[expect(dead_code, unused_imports, reason = "the parts that use these routes follow")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the boot that starts it follows"))]
+mod proxy;
+#[cfg_attr(not(test), expect(dead_code, reason = "the parts that use these routes follow"))]
 mod route;
 #[expect(dead_code, reason = "boot follows")]
 mod state_dir;

@@ -4,6 +4,7 @@
 
 mod digest;
 mod failure;
+mod health;
 mod name;
 mod revision;
 #[cfg(test)]
@@ -12,6 +13,7 @@ mod status;
 
 pub use digest::{BadDigest, Digest};
 pub use failure::{Failure, FailureReason};
+pub use health::Health;
 pub use name::{BadName, EnvironmentName};
 pub use revision::{
     ArtifactRef, ArtifactSource, Command, CommandKind, DagsterCode, DagsterProfile, Limits, Revision, RevisionSpec,
