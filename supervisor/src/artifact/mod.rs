@@ -58,7 +58,7 @@ pub struct Config {
     pub store: Store,
     /// Bytes that artifacts, installs, wheels and venvs may take together; half of the disk, at most 20 GiB, if `None`.
     pub cache_bytes_max: Option<u64>,
-    /// Interpreters to be tried before those on PATH.
+    /// The interpreters to offer to artifacts; those on PATH and in the usual directories if there are none.
     pub interpreters: Vec<PathBuf>,
     /// The installer.
     pub installer: InstallerProgram,
