@@ -33,7 +33,12 @@ impl OomGuard {
     /// [`OomGuardError`], mostly for want of descriptors.
     pub fn watch(leaf: &Leaf) -> Result<Option<Self>, OomGuardError> {
         let Some(events) = leaf.oom_events()? else { return Ok(None) };
-        let watched = watch(AsyncFd::register(events).map_err(io::Error::from)?, leaf.clone());
+        #[expect(
+            deprecated,
+            reason = "its heir is unsafe for types whose descriptor changes; OomEvents owns one for life"
+        )]
+        let events = AsyncFd::new(events)?;
+        let watched = watch(events, leaf.clone());
         Ok(Some(Self { task: tokio::spawn(watched) }))
     }
 }
