@@ -61,7 +61,7 @@ impl Marker {
         String::from_utf8_lossy(name).into_owned()
     }
 
-    fn is_on(&self, pid: i32) -> bool {
+    pub(crate) fn is_on(&self, pid: i32) -> bool {
         // Not readable is somebody else's process or one that has just ended.
         let environ = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
         environ.split(|byte| *byte == 0).any(|entry| match self.matching {

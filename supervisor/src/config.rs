@@ -1,9 +1,6 @@
 //! The flags of `pexvisor`, each also an environment variable, and what follows from them.
 
-use std::{
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{num::NonZero, path::PathBuf, time::Duration};
 
 use clap::Parser;
 
@@ -45,21 +42,17 @@ pub struct Config {
     #[arg(long = "python", env = "PEXVISOR_PYTHON", value_delimiter = ':', value_name = "PATH")]
     pub pythons: Vec<PathBuf>,
 
-    /// Disk for artifacts, wheels and installs in bytes; the least recently used go first.
-    #[arg(long, env = "PEXVISOR_CACHE_BYTES_MAX", default_value_t = 20 << 30, value_name = "BYTES")]
-    pub cache_bytes_max: u64,
+    /// Disk for artifacts, wheels and installs; the least recently used go first [default: half the disk, at most 20 GiB]
+    #[arg(long, env = "PEXVISOR_CACHE_BYTES_MAX", value_name = "BYTES")]
+    pub cache_bytes_max: Option<u64>,
 
     /// The longest that a shutdown waits for calls in flight and code servers, in seconds.
     #[arg(long, env = "PEXVISOR_SHUTDOWN_SECONDS", default_value_t = 25, value_name = "SECONDS")]
     pub shutdown_seconds: u64,
 
-    /// Threads of the proxy's data path.
-    #[arg(long, env = "PEXVISOR_PROXY_THREADS", default_value_t = 2, value_name = "COUNT")]
-    pub proxy_threads: usize,
-
-    /// The cgroup under which ours are made [default: the one this process is in]
-    #[arg(long, env = "PEXVISOR_CGROUP_ROOT", value_name = "DIR")]
-    pub cgroup_root: Option<PathBuf>,
+    /// Threads that carry calls [default: by the machine's size]
+    #[arg(long, env = "PEXVISOR_PROXY_THREADS", value_name = "COUNT")]
+    pub proxy_threads: Option<NonZero<usize>>,
 
     /// One JSON object a line instead of text.
     #[arg(long, env = "PEXVISOR_LOG_JSON")]
@@ -112,22 +105,12 @@ impl Config {
 
     /// Where the control API listens.
     pub fn control_address(&self) -> Address {
-        let default = || Address::Unix(self.control_dir().join("control.sock"));
+        let default = || Address::Unix(self.state_dir.join("control/control.sock"));
         self.control.clone().unwrap_or_else(default)
-    }
-
-    /// The directory of the default control socket; nobody else may enter it.
-    pub fn control_dir(&self) -> PathBuf {
-        self.state_dir.join("control")
     }
 
     /// The longest that a shutdown may take.
     pub fn shutdown_timeout(&self) -> Duration {
         Duration::from_secs(self.shutdown_seconds)
-    }
-
-    /// Under which everything lives.
-    pub fn state_dir(&self) -> &Path {
-        &self.state_dir
     }
 }

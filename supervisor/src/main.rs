@@ -1,40 +1,156 @@
 //! pexvisor: the table of contents. Boot order first, then shutdown order.
 
-#[expect(dead_code, unused_imports, reason = "the environment's driver that uses this face follows")]
 mod artifact;
-#[expect(dead_code, unused_imports, reason = "the parts that start code servers follow")]
 mod code_server;
-#[expect(dead_code, reason = "boot follows")]
 mod config;
-#[expect(dead_code, unused_imports, reason = "the service that translates with these follows")]
 mod control;
-#[expect(dead_code, unused_imports, reason = "the parts that use these doors follow")]
 mod door;
-#[expect(dead_code, unused_imports, reason = "the parts that start children follow")]
+mod doors;
+mod environment;
 mod init;
-#[expect(dead_code, reason = "the parts that count with these follow")]
-#[cfg_attr(not(test), expect(unused_imports, reason = "the parts that count with these follow"))]
 mod metrics;
-#[cfg_attr(not(test), expect(dead_code, reason = "the boot that starts it follows"))]
+mod probes;
 mod proxy;
-#[cfg_attr(not(test), expect(dead_code, reason = "the parts that use these routes follow"))]
 mod route;
-#[expect(dead_code, reason = "boot follows")]
 mod state_dir;
-#[expect(dead_code, reason = "boot follows")]
 mod telemetry;
-#[expect(dead_code, reason = "the parts that use these words follow")]
 mod words;
 
-use std::process::ExitCode;
+use std::{env, error::Error, process::ExitCode, sync::Arc};
+
+use clap::Parser;
+use pexvisor_sandbox::{
+    cgroup::{GroupName, Mounts, Tree},
+    stray::Marker,
+};
+use sha2::{Digest, Sha256};
+use tokio::time::timeout;
+
+use crate::{
+    artifact::{Artifacts, InstallerProgram},
+    code_server::Surroundings,
+    config::Config,
+    doors::Doors,
+    environment::{Journal, Registry, World},
+    init::{Reaper, Shutdown},
+    metrics::Metrics,
+    route::Routes,
+    state_dir::StateDir,
+};
+
+/// What makes this executable the installer.
+const INSTALL_ARGUMENT: &str = "install";
+
+/// In the environment of every process that runs in one of our boxes; its value starts with the state directory.
+const MARK_VARIABLE: &str = "PEXVISOR_SOCKET";
+
+/// Threads of everything but the proxy's data path: nothing on them computes for long.
+const WORKER_THREADS: usize = 2;
 
 fn main() -> ExitCode {
-    // Before anything else: the stage program is to become another one, and quickly.
-    if std::env::args_os().nth(1).is_some_and(|word| word == pexvisor_sandbox::STAGE_ARGUMENT) {
+    // Before anything else: the stage program and the installer are to become other programs, and quickly.
+    let word = env::args_os().nth(1);
+    if word.as_ref().is_some_and(|word| word == pexvisor_sandbox::STAGE_ARGUMENT) {
         return pexvisor_sandbox::stage_main();
     }
-    if std::env::args_os().nth(1).is_some_and(|word| word == pexvisor_install::ARGUMENT) {
+    if word.as_ref().is_some_and(|word| word == INSTALL_ARGUMENT) {
         return pexvisor_install::main();
     }
-    ExitCode::SUCCESS
+    let config = Config::parse();
+    telemetry::start(if config.log_json { telemetry::Form::Json } else { telemetry::Form::Text });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
+    let outcome = match runtime {
+        Ok(runtime) => runtime.block_on(supervise(config)),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("failed to {}", words::with_causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
+    config.check()?;
+    let shutdown = Shutdown::on_signals()?;
+    let state_dir = StateDir::hold(&config.state_dir)?;
+    let reaper = Reaper::start()?;
+
+    // What a killed supervisor left goes before anything of ours is made.
+    let tree = Arc::new(tree(&config)?);
+    let gone = tree.clear_leftovers()?;
+    state_dir.clear()?;
+    if gone.processes > 0 {
+        tracing::warn!(processes = gone.processes, leaves = gone.leaves, "cleared what a killed supervisor left");
+    }
+    for held in tree.enforcement() {
+        tracing::info!(resource = %held.resource, tier = %held.tier, reason = held.reason, "enforcement");
+    }
+
+    let metrics = Metrics::new();
+    let artifacts = Artifacts::start(artifacts(&config)?, reaper.clone(), Arc::clone(&tree))?;
+    let routes = Routes::default();
+    let world = World {
+        state_dir: config.state_dir.clone(),
+        image: config.image.clone(),
+        artifacts: artifacts.clone(),
+        routes: routes.clone(),
+        journal: Journal::open(&config.state_dir)?,
+        surroundings: Surroundings { reaper: reaper.clone(), tree: Arc::clone(&tree) },
+        metrics: metrics.clone(),
+    };
+    let registry = Registry::recover(Arc::new(world))?;
+
+    let inside = doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree };
+    let doors = Doors::open(&config, inside).await?;
+    tracing::info!(control = %config.control_address(), proxy = %doors.proxy(), "ready");
+
+    shutdown.requested().await;
+    tracing::info!("shutting down: calls in flight end, then code servers");
+    doors.announce_end();
+    let graceful = async {
+        if timeout(config.shutdown_timeout(), registry.shut_down()).await.is_err() {
+            tracing::warn!("not all code servers ended in time; they are killed");
+        }
+    };
+    tokio::select! {
+        () = graceful => {}
+        () = shutdown.forced() => tracing::warn!("asked twice: code servers are killed"),
+    }
+    doors.close().await;
+    tree_cleared(&state_dir, &config)?;
+    Ok(())
+}
+
+/// All that is left is killed and removed, whatever did not end by itself.
+fn tree_cleared(state_dir: &StateDir, config: &Config) -> Result<(), Box<dyn Error>> {
+    tree(config)?.clear_leftovers()?;
+    Ok(state_dir.clear()?)
+}
+
+/// The cgroup tree of this state directory; two supervisors in one container have two.
+fn tree(config: &Config) -> Result<Tree, Box<dyn Error>> {
+    let state_dir = config.state_dir.to_string_lossy();
+    let hash: String = Sha256::digest(state_dir.as_bytes()).iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let subdirectory: GroupName = format!("pexvisor-{hash}").parse()?;
+    let marker = Marker::prefix(MARK_VARIABLE, &format!("{state_dir}/"));
+    Ok(Tree::open(&Mounts::discover()?, &subdirectory, marker))
+}
+
+fn artifacts(config: &Config) -> Result<artifact::Config, Box<dyn Error>> {
+    let state_dir = config.state_dir.to_string_lossy();
+    Ok(artifact::Config {
+        state_dir: config.state_dir.clone(),
+        store: config.store.parse()?,
+        cache_bytes_max: config.cache_bytes_max,
+        interpreters: config.pythons.clone(),
+        installer: InstallerProgram {
+            path: "/proc/self/exe".into(),
+            args: vec![INSTALL_ARGUMENT.into()],
+            mark_variable: MARK_VARIABLE.into(),
+            mark_prefix: format!("{state_dir}/"),
+        },
+    })
 }

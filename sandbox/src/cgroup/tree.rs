@@ -9,7 +9,7 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Resource, Tier, file,
+    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier, file,
     group::Group,
     leaf::Dialect,
     loose,
@@ -27,6 +27,8 @@ pub struct Tree {
     dialect: TreeDialect,
     /// The mark of every process in the tree, for where there is no cgroup.
     marker: Marker,
+    /// Part of the group's path of every process in an environment.
+    environments_path: String,
 }
 
 #[derive(Debug)]
@@ -76,12 +78,27 @@ impl Tree {
         } else {
             v1().or_else(|first| v2().map_err(|second| format!("{first}; {second}")))
         };
-        Self { dialect: opened.unwrap_or_else(|reason| TreeDialect::Loose { reason }), marker }
+        let environments_path = format!("/{subdirectory}/environments/");
+        Self { dialect: opened.unwrap_or_else(|reason| TreeDialect::Loose { reason }), marker, environments_path }
     }
 
     /// A tree without any group, for `reason`.
     pub fn none(reason: impl Into<String>, marker: Marker) -> Self {
-        Self { dialect: TreeDialect::Loose { reason: reason.into() }, marker }
+        Self { dialect: TreeDialect::Loose { reason: reason.into() }, marker, environments_path: String::new() }
+    }
+
+    /// Does the process `pid` run in an environment? By its group (proc_pid_cgroup(5)); without groups by its mark,
+    /// which a process can take off.
+    ///
+    /// # Errors
+    /// When there is no such process.
+    pub fn environments_hold(&self, pid: i32) -> Result<bool, CgroupError> {
+        let path = format!("/proc/{pid}/cgroup");
+        let groups = std::fs::read_to_string(&path).map_err(CgroupError::io(Operation::Read, &path))?;
+        Ok(match &self.dialect {
+            TreeDialect::Loose { .. } => self.marker.is_on(pid),
+            TreeDialect::V1(_) | TreeDialect::V2(_) => groups.contains(&self.environments_path),
+        })
     }
 
     /// What holds each resource.

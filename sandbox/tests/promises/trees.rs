@@ -82,11 +82,9 @@ impl TestTree {
         ("PEXVISOR_SOCKET".to_owned(), format!("/nowhere/{}/{generation}", self.subdirectory))
     }
 
-    /// All nodes and leaves of the tree, by path, in all hierarchies. Not what is below `supervisor`: on v2 this
-    /// process sits there, and with it the trees of the tests that come after this one.
+    /// All groups of the tree, by path, in all hierarchies.
     pub fn groups(&self) -> Vec<PathBuf> {
-        let nodes = self.bases.iter().flat_map(|base| [base.join("installer"), base.join("environments")]);
-        let mut groups: Vec<PathBuf> = nodes.flat_map(|node| [vec![node.clone()], below(&node)].concat()).collect();
+        let mut groups: Vec<PathBuf> = self.bases.iter().flat_map(|base| below(base)).collect();
         groups.sort();
         groups
     }
@@ -101,9 +99,8 @@ fn below(group: &Path) -> Vec<PathBuf> {
 impl Drop for TestTree {
     fn drop(&mut self) {
         self.tree.clear_leftovers().expect("nothing survives");
-        let supervisors: Vec<PathBuf> = self.bases.iter().map(|base| base.join("supervisor")).collect();
-        for group in self.groups().iter().rev().chain(&supervisors).chain(&self.bases).chain(&self.root) {
-            // This process itself may sit in `supervisor`, and v1 has none.
+        for group in self.groups().iter().rev().chain(&self.bases).chain(&self.root) {
+            // The test process itself may sit in `supervisor/`, and groups go in any order.
             let _ = fs::remove_dir(group);
         }
     }

@@ -33,7 +33,7 @@ use pexvisor_sandbox::cgroup::Tree;
 pub use holds::Hold;
 pub use installer::InstallerProgram;
 pub use prepare::Progress;
-pub use store::{BadLocation, BadStore, Store};
+pub use store::Store;
 pub use sweep::Usage;
 
 use self::{
@@ -58,7 +58,7 @@ pub struct Config {
     pub store: Store,
     /// Bytes that artifacts, installs, wheels and venvs may take together; half of the disk, at most 20 GiB, if `None`.
     pub cache_bytes_max: Option<u64>,
-    /// The interpreters to offer to artifacts; those on PATH and in the usual directories if there are none.
+    /// Interpreters to be tried before those on PATH.
     pub interpreters: Vec<PathBuf>,
     /// The installer.
     pub installer: InstallerProgram,

@@ -67,34 +67,18 @@ impl Artifacts {
         let wanted = Wanted { digests, interpreter: interpreter.map(Path::to_owned) };
         let first = self.inner.attempt(artifacts, &wanted, &progress).await;
         let made = match first {
-            Err(Setback::DiskFull(failure)) => {
+            Err(failure) if failure.reason == FailureReason::DiskFull => {
                 tracing::warn!(message = failure.message, "the disk is full: sweeping, then trying once more");
                 self.inner.sweep.sweep(Depth::Everything).await;
-                self.inner.attempt(artifacts, &wanted, &progress).await.map_err(Setback::into_failure)?
+                self.inner.attempt(artifacts, &wanted, &progress).await?
             }
-            first => first.map_err(Setback::into_failure)?,
+            first => first?,
         };
         self.inner.mark_used(&made.composition);
         if made.new == New::Yes {
             self.sweep_later();
         }
         Ok(made.into_prepared(hold))
-    }
-}
-
-/// What an attempt failed of.
-enum Setback {
-    /// The disk: a sweep may help.
-    DiskFull(Failure),
-    /// Anything else, the quota among it: a sweep does not help.
-    Other(Failure),
-}
-
-impl Setback {
-    fn into_failure(self) -> Failure {
-        match self {
-            Self::DiskFull(failure) | Self::Other(failure) => failure,
-        }
     }
 }
 
@@ -118,7 +102,7 @@ impl Inner {
         artifacts: &[ArtifactRef],
         wanted: &Wanted,
         progress: &(impl Fn(Progress) + Sync),
-    ) -> Result<Made, Setback> {
+    ) -> Result<Made, Failure> {
         let started = Instant::now();
         if let Some(composition) = self.install.cached(wanted).await {
             wanted.digests.iter().for_each(|digest| self.tell_cached(*digest, progress));
@@ -126,7 +110,7 @@ impl Inner {
             let install_time = started.elapsed();
             return Ok(Made { composition, new: New::No, fetch_time: Duration::ZERO, install_time });
         }
-        self.check_room().await.map_err(Setback::Other)?;
+        self.check_room().await?;
         try_join_all(artifacts.iter().map(|artifact| self.fetch_one(artifact, progress))).await?;
         let fetch_time = started.elapsed();
         let missing = |digest: &&Digest| !self.install.is_installed(**digest);
@@ -135,10 +119,7 @@ impl Inner {
             let cached = !missing.contains(digest);
             progress(Progress::Installing { digest: *digest, cached, done: cached });
         }
-        let composition = self.install.install(wanted).await.map_err(|failure| match failure.reason {
-            FailureReason::DiskFull => Setback::DiskFull(failure),
-            _ => Setback::Other(failure),
-        })?;
+        let composition = self.install.install(wanted).await?;
         missing.iter().for_each(|digest| progress(Progress::Installing { digest: *digest, cached: false, done: true }));
         Ok(Made { composition, new: New::Yes, fetch_time, install_time: started.elapsed() - fetch_time })
     }
@@ -160,10 +141,11 @@ impl Inner {
         Ok(())
     }
 
-    async fn fetch_one(&self, artifact: &ArtifactRef, progress: &(impl Fn(Progress) + Sync)) -> Result<(), Setback> {
+    async fn fetch_one(&self, artifact: &ArtifactRef, progress: &(impl Fn(Progress) + Sync)) -> Result<(), Failure> {
         let digest = artifact.digest;
-        let bad = |error| Setback::Other(Failure::new(FailureReason::Fetch, format_args!("failed to fetch: {error}")));
-        let location = self.store.locate(artifact).map_err(bad)?;
+        let location = self.store.locate(artifact);
+        let location =
+            location.map_err(|error| Failure::new(FailureReason::Fetch, format_args!("failed to fetch: {error}")))?;
         if let Some(Fetched { bytes }) = self.fetch.cached(digest) {
             progress(Progress::Fetching { digest, bytes, total: bytes, cached: true });
             return Ok(());
@@ -174,9 +156,8 @@ impl Inner {
             match land(digest, passenger, progress).await {
                 // The other one may have been sent to a bad place.
                 Err(error) if berth == Berth::Guest && !error.is_disk_full() => {}
-                Err(error) if error.is_disk_full() => return Err(Setback::DiskFull(error.into_failure(digest))),
-                Err(error) => return Err(Setback::Other(error.into_failure(digest))),
-                Ok(Fetched { bytes }) => {
+                landed => {
+                    let Fetched { bytes } = landed.map_err(|error| error.into_failure(digest))?;
                     progress(Progress::Fetching { digest, bytes, total: bytes, cached: false });
                     return Ok(());
                 }

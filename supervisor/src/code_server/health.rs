@@ -4,10 +4,13 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use tonic::{
-    Status,
+    Status, Streaming,
+    codec::CompressionEncoding,
     transport::{Channel, Endpoint, Error},
 };
-use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
+use tonic_health::pb::{
+    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_client::HealthClient,
+};
 use tower::service_fn;
 
 use super::socket::CodeSocket;
@@ -26,12 +29,20 @@ impl Health {
             async move { socket.connect().await.map(TokioIo::new) }
         });
         let endpoint = Endpoint::from_static("http://localhost").timeout(ANSWER_TIMEOUT);
-        Ok(Self(HealthClient::new(endpoint.connect_with_connector(connector).await?)))
+        let client = HealthClient::new(endpoint.connect_with_connector(connector).await?);
+        // grpcio compresses what a server was told to compress, whoever asks: Dagster's answers come in gzip.
+        Ok(Self(client.accept_compressed(CompressionEncoding::Gzip)))
     }
 
     /// The code server's own answer for a service name.
     pub async fn check(&mut self, service: &str) -> Result<ServingStatus, Status> {
         let request = HealthCheckRequest { service: service.to_owned() };
         Ok(self.0.check(request).await?.into_inner().status())
+    }
+
+    /// The code server's own stream of answers for a service name. The timeout holds for its beginning only.
+    pub async fn watch(&mut self, service: &str) -> Result<Streaming<HealthCheckResponse>, Status> {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        Ok(self.0.watch(request).await?.into_inner())
     }
 }

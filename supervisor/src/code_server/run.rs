@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     init::{Process, Reaper},
-    words::{Failure, FailureReason, Limits, Revision},
+    words::{Failure, FailureReason, Limits, Revision, with_causes},
 };
 
 /// How long the last lines of a dead code server may take to be read: they are in the pipe already.
@@ -136,7 +136,7 @@ impl Running {
             Ok(process) => process,
             Err(error) => {
                 ending::clear_leaf(leaf).await;
-                return Err(internal(format!("{}; see the supervisor's log", chain(&error))));
+                return Err(internal(format!("{}; see the supervisor's log", with_causes(&error))));
             }
         };
         let number = plan.place.generation;
@@ -218,7 +218,7 @@ fn make_leaf(plan: &Plan, tree: &Tree) -> Result<Leaf, Failure> {
     let name = LeafName::Generation { environment, number: plan.place.generation };
     let Limits { memory_bytes_max, cpu_millis_max, cpu_weight, pids_max, .. } = plan.revision.spec.limits;
     let limits = cgroup::Limits { memory_bytes_max, cpu_millis_max, cpu_weight, pids_max };
-    tree.create_leaf(&name, &limits).map_err(|error| internal(chain(&error)))
+    tree.create_leaf(&name, &limits).map_err(|error| internal(with_causes(&error)))
 }
 
 /// The socket, trusted only while a process of this generation's leaf owns it.
@@ -241,9 +241,4 @@ fn timed_out(bound: Duration, last_answer: &str) -> Failure {
 
 fn internal(what: impl std::fmt::Display) -> Failure {
     Failure::new(FailureReason::Internal, format!("failed to {what}"))
-}
-
-/// An error with its causes.
-fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

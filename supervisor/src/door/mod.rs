@@ -9,8 +9,8 @@ mod connection;
 mod listener;
 mod socket_file;
 
-pub use address::{Address, BadAddress, SOCKET_PATH_BYTES_MAX};
-pub use connection::{Connection, Detached, Peer};
+pub use address::{Address, SOCKET_PATH_BYTES_MAX};
+pub use connection::{Connection, Peer};
 pub use listener::{BindError, Listener};
 pub use socket_file::SocketMode;
 

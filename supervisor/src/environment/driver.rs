@@ -25,12 +25,13 @@ use super::{
     status::{self, Living},
 };
 use crate::{
-    artifact::{Artifacts, Prepared},
+    artifact::{Artifacts, Hold, Prepared},
     code_server::{Output, Report, Surroundings},
     metrics::Metrics,
     route::Routes,
     words::{
-        EnvironmentName, EnvironmentStatus, Failure, GenerationNumber, GenerationStatus, Phase, Revision, RevisionNumber,
+        EnvironmentName, EnvironmentStatus, Failure, GenerationNumber, GenerationStatus, Phase, Revision,
+        RevisionNumber,
     },
 };
 
@@ -109,6 +110,8 @@ pub struct Driver {
     pub(super) living: BTreeMap<GenerationNumber, Living>,
     pub(super) dead: VecDeque<GenerationStatus>,
     pub(super) publisher: Publisher,
+    /// Keeps the artifacts of wanted revisions on disk.
+    pub(super) hold: Option<Hold>,
     pub(super) phase: (Phase, SystemTime),
     pub(super) restarts: u32,
     pub(super) stop_waiters: Vec<Reply<EnvironmentStatus>>,
@@ -178,6 +181,7 @@ impl Driver {
             living: BTreeMap::new(),
             dead: VecDeque::new(),
             publisher,
+            hold: None,
             phase,
             restarts: 0,
             stop_waiters: Vec::new(),
@@ -329,7 +333,11 @@ impl Driver {
 
     /// Steps the state, and notes how requests ended before the journal is written.
     fn decide(&mut self, event: Event) -> VecDeque<Action> {
+        let wanted = self.state.wanted();
         let todo = self.state.step(event);
+        if self.state.wanted() != wanted || self.hold.is_none() {
+            self.hold_artifacts();
+        }
         for action in &todo {
             if let Action::Tell(ticket, told) = action
                 && let (Some(outcome), Some(attempt)) = (told.outcome(), self.attempts.get(ticket))

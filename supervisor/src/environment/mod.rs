@@ -15,8 +15,8 @@ mod state;
 mod status;
 mod step;
 
+pub use changes::{Change, Changes};
+pub use driver::World;
 pub use journal::{Journal, JournalError};
 pub use progress::{Deployment, Step, StepEvent};
-pub use changes::{Change, Changes};
 pub use registry::{DeployOrder, Registry, RequestError};
-pub use driver::World;

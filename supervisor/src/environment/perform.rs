@@ -21,10 +21,13 @@ use super::{
 };
 use crate::{
     artifact::{Prepared, Progress},
-    code_server::{self, Place, Plan, Report},
+    code_server::{self, Composition, Place, Plan, Report},
     metrics::GenerationEnd,
     route::{Route, Target},
-    words::{Failure, FailureReason, GenerationNumber, GenerationPhase, GenerationStatus, RevisionNumber, Timings},
+    words::{
+        Failure, FailureReason, GenerationNumber, GenerationPhase, GenerationStatus, RevisionNumber, Timings,
+        with_causes,
+    },
 };
 
 /// Reports of one code server that may wait: there are four in its whole life.
@@ -58,8 +61,16 @@ impl Driver {
     async fn journal_or_log(&mut self) {
         if let Err(error) = self.journal().await {
             self.world.metrics.limits.counter("journal_writes").inc();
-            tracing::error!(environment = %self.name, "failed to {error}: {:?}", std::error::Error::source(&error));
+            tracing::error!(environment = %self.name, "failed to {}", with_causes(&error));
         }
+    }
+
+    /// What the journal names stays on disk: rollback and restart need no byte from the network.
+    pub(super) fn hold_artifacts(&mut self) {
+        let wanted = self.state.wanted();
+        let revisions = wanted.iter().filter_map(|number| self.state.revisions.get(number));
+        let artifacts = revisions.flat_map(|revision| &revision.spec.artifacts);
+        self.hold = Some(self.world.artifacts.hold(artifacts.map(|artifact| artifact.digest)));
     }
 
     fn tell(&mut self, ticket: Ticket, told: Told) {
@@ -110,7 +121,7 @@ impl Driver {
         self.preparing.remove(&ticket);
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.clock.prepared = Some(Instant::now());
-            attempt.clock.fetch_us = prepared.fetch_us();
+            attempt.clock.fetch_us = prepared.fetch_time.as_micros() as u64;
         }
     }
 
@@ -130,7 +141,7 @@ impl Driver {
             calls_in_flight: 0,
             exit: None,
         };
-        let plan = Plan { place, revision, composition: prepared.composition(), terminate: terminate.clone() };
+        let plan = Plan { place, revision, composition: composition(&prepared), terminate: terminate.clone() };
         self.living.insert(generation, Living { status, prepared, terminate, target: None });
         self.world.metrics.environments.started(&self.name);
         let (world, inbox, output) = (Arc::clone(&self.world), self.inbox.clone(), self.output.clone());
@@ -157,7 +168,10 @@ impl Driver {
             Report::Ended { exit, failure } => {
                 living.status.exit = exit;
                 self.bury(generation);
-                self.world.metrics.environments.ended(&self.name, ended_as(exit.as_ref(), failure.as_ref(), self.state.intent));
+                self.world
+                    .metrics
+                    .environments
+                    .ended(&self.name, ended_as(exit.as_ref(), failure.as_ref(), self.state.intent));
                 self.step(Event::Ended(generation, failure)).await;
             }
         }
@@ -243,6 +257,21 @@ async fn send(inbox: &mpsc::WeakSender<Message>, message: Message) {
     }
 }
 
+/// What a code server needs to know of its artifacts.
+fn composition(prepared: &Prepared) -> Composition {
+    let all_scripts = prepared.manifests.iter().flat_map(|manifest| manifest.scripts.keys());
+    let console_scripts = all_scripts.filter(|name| prepared.script(name).is_some()).cloned().collect();
+    let inject_env = prepared.manifests.iter().flat_map(|manifest| manifest.inject_env.clone()).collect();
+    Composition {
+        venv: prepared.venv.clone(),
+        console_scripts,
+        has_entry_point: prepared.has_entry_point(),
+        sources: prepared.sources.iter().rev().cloned().collect(),
+        working_directory: prepared.working_directory_root.clone(),
+        inject_env,
+    }
+}
+
 fn ended_as(exit: Option<&Exit>, failure: Option<&Failure>, intent: Intent) -> GenerationEnd {
     match failure.map(|failure| failure.reason) {
         None if intent == Intent::Run => GenerationEnd::Replaced,
@@ -275,7 +304,9 @@ impl Clock {
 impl From<Progress> for StepEvent {
     fn from(progress: Progress) -> Self {
         match progress {
-            Progress::Fetching { digest, bytes, total, cached } => Self::Fetching { digest, bytes, total, cached },
+            Progress::Fetching { digest, bytes, total, cached } => {
+                Self::Fetching { digest, bytes, total: (total > 0).then_some(total), cached }
+            }
             Progress::Installing { digest, cached, done } => Self::Installing { digest, cached, done },
         }
     }

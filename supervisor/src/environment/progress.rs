@@ -122,7 +122,13 @@ impl Progress {
         }
         let sequence = steps.len() as u64 + 1;
         let Shared { environment, revision, .. } = &*self.0;
-        steps.push(Step { sequence, time: SystemTime::now(), environment: environment.clone(), revision: *revision, event });
+        steps.push(Step {
+            sequence,
+            time: SystemTime::now(),
+            environment: environment.clone(),
+            revision: *revision,
+            event,
+        });
         self.0.length.send_replace(steps.len());
     }
 

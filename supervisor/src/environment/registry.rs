@@ -225,12 +225,7 @@ impl Registry {
         }
     }
 
-    fn spawn(
-        &self,
-        name: EnvironmentName,
-        state: State,
-        requests: VecDeque<Request>,
-    ) -> Entry {
+    fn spawn(&self, name: EnvironmentName, state: State, requests: VecDeque<Request>) -> Entry {
         let (inbox, messages) = driver::inbox();
         let output = Output::default();
         let about = About { name: name.clone(), output: output.clone(), inbox: inbox.downgrade() };
@@ -262,10 +257,7 @@ impl Registry {
     }
 }
 
-async fn ask<T>(
-    inbox: &mpsc::Sender<Message>,
-    command: impl FnOnce(Reply<T>) -> Command,
-) -> Result<T, RequestError> {
+async fn ask<T>(inbox: &mpsc::Sender<Message>, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, RequestError> {
     let (reply, answer) = oneshot::channel();
     inbox.send(Message::Command(command(reply))).await.map_err(|_| RequestError::ShuttingDown)?;
     answer.await.map_err(|_| RequestError::ShuttingDown)?

@@ -5,7 +5,8 @@
 use super::{
     backoff,
     state::{
-        Action, Candidate, Event, Intent, Life, Promised, RETIRING_MAX, REVISIONS_KEPT, Stage, State, Ticket, Told, Unserved,
+        Action, Candidate, Event, Intent, Life, Promised, RETIRING_MAX, REVISIONS_KEPT, Stage, State, Ticket, Told,
+        Unserved,
     },
 };
 use crate::words::{Failure, FailureReason, GenerationNumber, Revision, RevisionNumber};
@@ -76,7 +77,8 @@ impl State {
 
     fn stop(&mut self, intent: Intent, todo: &mut Vec<Action>) {
         self.intent = intent;
-        let stopped = Failure::new(FailureReason::Stopped, "the environment was stopped before this was ready; deploy again");
+        let stopped =
+            Failure::new(FailureReason::Stopped, "the environment was stopped before this was ready; deploy again");
         let candidate = self.candidate.take();
         self.drop_candidate(candidate, &Told::Failed(stopped, None), todo);
         todo.push(Action::Unroute(Unserved::Stopped));
@@ -111,7 +113,9 @@ impl State {
 
     fn prepared(&mut self, ticket: Ticket, todo: &mut Vec<Action>) {
         let generation = self.newest_generation + 1;
-        if let Some(candidate) = self.candidate.as_mut().filter(|it| it.ticket == ticket && it.stage == Stage::Preparing) {
+        if let Some(candidate) =
+            self.candidate.as_mut().filter(|it| it.ticket == ticket && it.stage == Stage::Preparing)
+        {
             candidate.stage = Stage::Starting(generation);
             let revision = candidate.revision;
             todo.extend([Action::Start(generation, revision), Action::Tell(ticket, Told::Starting(generation))]);
@@ -166,12 +170,16 @@ impl State {
     }
 
     fn ended(&mut self, generation: GenerationNumber, failure: Option<Failure>, todo: &mut Vec<Action>) {
-        let unexplained = || Failure::new(FailureReason::Internal, "the code server ended without a reason; see its logs");
+        let unexplained =
+            || Failure::new(FailureReason::Internal, "the code server ended without a reason; see its logs");
         if self.retiring.remove(&generation) {
             self.forget_if_gone(todo);
         } else if self.candidate.is_some_and(|it| it.stage == Stage::Starting(generation)) {
             self.candidate_failed(failure.unwrap_or_else(unexplained), todo);
-        } else if self.promised.is_some_and(|it| matches!(it.life, Life::Serving(g) | Life::Starting(g) if g == generation)) {
+        } else if self
+            .promised
+            .is_some_and(|it| matches!(it.life, Life::Serving(g) | Life::Starting(g) if g == generation))
+        {
             self.promised_crashed(failure.unwrap_or_else(unexplained), todo);
         }
     }

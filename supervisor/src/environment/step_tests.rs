@@ -1,6 +1,9 @@
 //! Random lives of an environment against a model of the world that performs its actions.
 
-use std::{collections::{BTreeMap, BTreeSet}, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -64,7 +67,9 @@ impl World {
                 self.preparing.insert(ticket);
             }
             Action::AbandonPrepare(ticket) => assert!(self.preparing.remove(&ticket)),
-            Action::Start(generation, _) => assert!(self.living.insert(generation), "generation numbers are not reused"),
+            Action::Start(generation, _) => {
+                assert!(self.living.insert(generation), "generation numbers are not reused")
+            }
             Action::CutOver(generation) => {
                 assert!(self.living.contains(&generation) && !self.told_to_go.contains(&generation));
                 self.routed = Some(generation);

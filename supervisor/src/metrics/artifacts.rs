@@ -1,5 +1,7 @@
 //! Fetches, and the disk that artifacts and installs fill.
 
+use std::sync::atomic::Ordering;
+
 use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::Registry,
@@ -16,8 +18,7 @@ pub struct ArtifactMetrics {
     fetches: Family<ByOutcome, Counter>,
     /// Bytes that came from stores, also those of fetches that failed later.
     pub fetch_bytes: Counter,
-    /// Bytes deleted to stay within the quota.
-    pub swept_bytes: Counter,
+    swept_bytes: Counter,
     cache_bytes: Gauge,
     cache_quota_bytes: Gauge,
 }
@@ -64,9 +65,10 @@ impl ArtifactMetrics {
         self.fetches.get_or_create(&outcome.labels()).inc();
     }
 
-    /// The bytes on disk now, and how many there may be.
-    pub fn cache_holds(&self, bytes: u64, bytes_quota: u64) {
+    /// The bytes on disk now, how many there may be, and how many were deleted since the start to stay within.
+    pub fn observe(&self, bytes: u64, bytes_quota: u64, bytes_swept: u64) {
         self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
         self.cache_quota_bytes.set(i64::try_from(bytes_quota).unwrap_or(i64::MAX));
+        self.swept_bytes.inner().fetch_max(bytes_swept, Ordering::Relaxed);
     }
 }

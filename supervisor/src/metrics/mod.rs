@@ -42,7 +42,9 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-pub use artifacts::{ArtifactMetrics, FetchOutcome};
+pub use artifacts::ArtifactMetrics;
+#[cfg(test)]
+pub use artifacts::FetchOutcome;
 pub use calls::CallMetrics;
 pub use deploys::DeployMetrics;
 pub use environments::{EnvironmentMetrics, GenerationEnd};

@@ -2,6 +2,7 @@
 //!
 //! Plain data, checked when made, without IO, clock or wire format. The control API translates to and from these.
 
+mod causes;
 mod digest;
 mod failure;
 mod health;
@@ -11,6 +12,7 @@ mod revision;
 pub mod samples;
 mod status;
 
+pub use causes::with_causes;
 pub use digest::{BadDigest, Digest};
 pub use failure::{Failure, FailureReason};
 pub use health::Health;

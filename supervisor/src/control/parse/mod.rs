@@ -8,12 +8,14 @@ mod field;
 mod limits;
 mod revision;
 
+use std::path::PathBuf;
+
 use pexvisor_proto::v1;
 
 pub use field::BadField;
 use field::{Problem, bounded};
 
-use crate::words::{EnvironmentName, GenerationNumber, RevisionNumber, RevisionSpec};
+use crate::words::{ArtifactRef, EnvironmentName, GenerationNumber, RevisionNumber, RevisionSpec};
 
 /// Longest `request_id` in bytes: room for a UUID and a prefix, small enough to keep 64 of them per environment.
 const REQUEST_ID_BYTES_MAX: usize = 128;
@@ -42,6 +44,15 @@ pub struct Logs {
     pub tail: Option<usize>,
     /// What comes after the lines that are there.
     pub then: AfterTail,
+}
+
+/// What a Stage asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// Which artifacts, in pex order.
+    pub artifacts: Vec<ArtifactRef>,
+    /// For which interpreter; the first that fits when there is none.
+    pub interpreter: Option<PathBuf>,
 }
 
 /// What a log reader does at the end of what is there.
@@ -76,6 +87,12 @@ pub fn logs(request: v1::LogsRequest) -> Result<Logs, BadField> {
         tail: Some(tail).filter(|lines| *lines > 0).and_then(|lines| usize::try_from(lines).ok()),
         then: if follow { AfterTail::Follow } else { AfterTail::End },
     })
+}
+
+/// A Stage.
+pub fn stage(request: v1::StageRequest) -> Result<Stage, BadField> {
+    let v1::StageRequest { artifacts, interpreter } = request;
+    Ok(Stage { artifacts: revision::artifacts(artifacts)?, interpreter: revision::interpreter(interpreter)? })
 }
 
 /// A Rollback: where, and to which revision.

@@ -1,11 +1,19 @@
 //! Words to wire: what the supervisor knows, as the messages of supervisor.proto. Translates and adds nothing.
 
+mod change;
 mod environment;
 mod failure;
+mod line;
 mod revision;
+mod stage;
+mod step;
 
+pub use change::change;
 pub use environment::environment;
 pub use failure::failure;
+pub use line::line;
+pub use stage::stage_progress;
+pub use step::event;
 
 use std::time::{Duration, SystemTime};
 
