@@ -13,6 +13,7 @@ use crate::{
     call::{CallError, Connection},
     pexes::Pair,
     process::Server,
+    results::Side,
 };
 
 /// Errors of a run go to a person, as text.
@@ -39,6 +40,8 @@ pub struct Ground {
     pub folder: PathBuf,
     /// The folder with the programs built from this workspace.
     pub programs: PathBuf,
+    /// Which of the two servers take part.
+    pub sides: Vec<Side>,
 }
 
 impl Ground {
@@ -50,6 +53,11 @@ impl Ground {
         }
         fs::create_dir_all(&folder)?;
         Ok(folder)
+    }
+
+    /// Whether this server is to be measured.
+    pub fn takes_part(&self, side: Side) -> bool {
+        self.sides.contains(&side)
     }
 
     /// A program of this workspace.
@@ -66,6 +74,8 @@ impl Ground {
 /// One of the two, running.
 pub trait Contender: Sized {
     /// As in the results.
+    const SIDE: Side;
+    /// The same, for folders and progress.
     const NAME: &'static str;
 
     /// Starts on an empty state and returns when the control door answers.
@@ -115,7 +125,21 @@ async fn list_repositories(target: &Target) -> Result<Bytes, CallError> {
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {
-    haystack.windows(needle.len()).any(|window| window == needle)
+    needle.is_empty() || haystack.windows(needle.len()).any(|window| window == needle)
+}
+
+/// Environment variables for the code servers of both: what the peer's own code servers get, and the folder for
+/// Dagster's instance that they then need. So they do the same work on both sides.
+pub fn code_server_environment(ground: &Ground, home: &Path) -> std::io::Result<Vec<(String, String)>> {
+    let dagster_home = home.join("dagster-home");
+    fs::create_dir_all(&dagster_home)?;
+    let pairs = [
+        ("DAGSTER_HOME", dagster_home.display().to_string()),
+        ("DAGSTER_INJECT_ENV_VARS_FROM_INSTANCE", "1".to_owned()),
+        ("DAGSTER_CLI_API_GRPC_LAZY_LOAD_USER_CODE", "1".to_owned()),
+        ("BENCH_ECHO_SERVER", ground.program("pexvisor-bench").display().to_string()),
+    ];
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value)).into())
 }
 
 /// The Python environment of the peer.

@@ -11,7 +11,7 @@ use crate::{
     pexes::{Pair, Pex},
     pexvisor::Pexvisor,
     progress::say,
-    results::{Results, Side},
+    results::Results,
 };
 
 /// The clock of one deploy and what it cost.
@@ -36,11 +36,11 @@ pub async fn measure(ground: &Ground, rounds: usize, results: &mut Results) -> R
         ];
         say(&format!("deploys, round {} of {rounds}", number + 1));
         if number % 2 == 0 {
-            round::<Peer>(ground, &pairs, Side::Peer, results).await?;
-            round::<Pexvisor>(ground, &pairs, Side::Pexvisor, results).await?;
+            round::<Peer>(ground, &pairs, results).await?;
+            round::<Pexvisor>(ground, &pairs, results).await?;
         } else {
-            round::<Pexvisor>(ground, &pairs, Side::Pexvisor, results).await?;
-            round::<Peer>(ground, &pairs, Side::Peer, results).await?;
+            round::<Pexvisor>(ground, &pairs, results).await?;
+            round::<Peer>(ground, &pairs, results).await?;
         }
     }
     Ok(())
@@ -49,20 +49,22 @@ pub async fn measure(ground: &Ground, rounds: usize, results: &mut Results) -> R
 async fn round<C: Contender>(
     ground: &Ground,
     [first, second]: &[Pair; 2],
-    side: Side,
     results: &mut Results,
 ) -> Result<(), Failure> {
+    if !ground.takes_part(C::SIDE) {
+        return Ok(());
+    }
     let mut contender = C::start(ground).await?;
-    results.add("ready", side, contender.ready().as_secs_f64() * 1e3);
+    results.add("ready", C::SIDE, contender.ready().as_secs_f64() * 1e3);
     contender.server().quiet().await;
     let mut before = None;
     for (name, pair) in [("first_deploy", first), ("fast_deploy", second), ("same_pexes", second)] {
         let timed = deploy(&mut contender, pair, before.as_ref()).await?;
         tell::<C>(name, &timed);
-        results.add_timed(name, side, timed.wall, timed.cpu, timed.cpu_until_idle);
+        results.add_timed(name, C::SIDE, timed.wall, timed.cpu, timed.cpu_until_idle);
         before = Some(timed.target);
     }
-    results.add("server_memory", side, contender.server().memory_mb());
+    results.add("server_memory", C::SIDE, contender.server().memory_mb());
     contender.end().await;
     Ok(())
 }

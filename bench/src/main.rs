@@ -48,7 +48,11 @@ enum Command {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let done = match Arguments::parse().command {
-        Command::Run(options) => run::run(&options).await,
+        Command::Run(options) => tokio::select! {
+            done = run::run(&options) => done,
+            // Ends the servers under test by dropping them.
+            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        },
         Command::Echo { socket } => echo::serve(&socket).await.map_err(Into::into),
     };
     match done {

@@ -15,10 +15,11 @@ use serde::Deserialize;
 use crate::{
     address::{Address, Target, free_loopback},
     call::{CallError, Connection},
-    contender::{Contender, DOOR_RETRY, Failure, Ground, LOCATION, PATIENCE, venv_bin},
+    contender::{Contender, DOOR_RETRY, Failure, Ground, LOCATION, PATIENCE, code_server_environment, venv_bin},
     load::Text,
     pexes::{Pair, Pex},
     process::Server,
+    results::Side,
 };
 
 const CREATE: &str = "/multi_pex_api.MultiPexApi/CreatePexServer";
@@ -51,6 +52,7 @@ struct Words {
 }
 
 impl Contender for Peer {
+    const SIDE: Side = Side::Peer;
     const NAME: &'static str = "peer";
 
     async fn start(ground: &Ground) -> Result<Self, Failure> {
@@ -58,7 +60,7 @@ impl Contender for Peer {
         let (home, address, foreign_sockets) = (ground.fresh(Self::NAME)?, free_loopback()?, sockets());
         let pexes = home.join("pexes");
         fs::create_dir(&pexes)?;
-        let server = Server::start(&mut command(ground, &home, address.port()), &ground.log(Self::NAME))?;
+        let server = Server::start(&mut command(ground, &home, address.port())?, &ground.log(Self::NAME))?;
         let door = Target::plain(Address::Tcp(address));
         let ready = until_answered(&door, server.started()).await?;
         Ok(Self { server, door, ready, words, pexes, serving: None, replaced: None, foreign_sockets })
@@ -104,7 +106,7 @@ impl Contender for Peer {
     }
 }
 
-fn command(ground: &Ground, home: &Path, port: u16) -> Command {
+fn command(ground: &Ground, home: &Path, port: u16) -> std::io::Result<Command> {
     let bin = venv_bin(&ground.folder);
     let path = env::var("PATH").unwrap_or_default();
     let mut command = Command::new(bin.join("dagster-cloud"));
@@ -112,8 +114,9 @@ fn command(ground: &Ground, home: &Path, port: u16) -> Command {
     command.env("PATH", format!("{}:{path}", bin.display()));
     command.env("LOCAL_PEX_FILES_DIR", home.join("pexes")).env("VENVS_ROOT", home.join("venvs"));
     command.env("PEX_ROOT", home.join("pex-root")).env("S3_PEX_DISABLED", "1").env("TMPDIR", SOCKETS);
-    command.env("BENCH_ECHO_SERVER", ground.program("pexvisor-bench"));
-    command
+    // Its code servers get the whole environment of the server.
+    command.envs(code_server_environment(ground, home)?);
+    Ok(command)
 }
 
 async fn until_answered(door: &Target, started: Instant) -> Result<Duration, Failure> {

@@ -18,10 +18,11 @@ use tonic::{
 
 use crate::{
     address::{Address, Target, free_loopback},
-    contender::{Contender, DOOR_RETRY, Failure, Ground, LOCATION, PATIENCE},
+    contender::{Contender, DOOR_RETRY, Failure, Ground, LOCATION, PATIENCE, code_server_environment},
     pexes::{Pair, Pex},
     process::Server,
     progress::say,
+    results::Side,
 };
 
 pub struct Pexvisor {
@@ -31,10 +32,11 @@ pub struct Pexvisor {
     ready: Duration,
     state: PathBuf,
     store: PathBuf,
-    echo_server: String,
+    environment: Vec<(String, String)>,
 }
 
 impl Contender for Pexvisor {
+    const SIDE: Side = Side::Pexvisor;
     const NAME: &'static str = "pexvisor";
 
     async fn start(ground: &Ground) -> Result<Self, Failure> {
@@ -49,8 +51,8 @@ impl Contender for Pexvisor {
         let server = Server::start(&mut command, &ground.log(Self::NAME))?;
         let (control, ready) = until_answered(&control, server.started()).await?;
         let proxy = Target::plain(Address::Tcp(proxy)).with("x-pexvisor-environment", LOCATION);
-        let echo_server = ground.program("pexvisor-bench").display().to_string();
-        Ok(Self { server, control, proxy, ready, state, store, echo_server })
+        let environment = code_server_environment(ground, &home)?;
+        Ok(Self { server, control, proxy, ready, state, store, environment })
     }
 
     fn ready(&self) -> Duration {
@@ -104,7 +106,7 @@ impl Pexvisor {
         RevisionSpec {
             artifacts: vec![artifact(&pair.deps), artifact(&pair.source)],
             command: Some(CodeServer { kind: Some(Kind::Dagster(profile)), args: Vec::new() }),
-            env: [("BENCH_ECHO_SERVER".to_owned(), self.echo_server.clone())].into(),
+            env: self.environment.iter().cloned().collect(),
             ..RevisionSpec::default()
         }
     }

@@ -90,13 +90,24 @@ impl Server {
         while asked.elapsed() < END_MAX && !ended(self.pid) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        // Parents come first in the list: once one is waited for, its children are ours. A pid that is ours to wait
-        // for cannot have been given to another process yet.
-        for pid in members {
-            if !ended(pid) {
-                signal(pid, Signal::SIGKILL);
-                let _ = waitpid(Pid::from_raw(pid), None);
-            }
+        kill_all(&members);
+    }
+}
+
+/// A run that fails or is interrupted leaves nothing behind either.
+impl Drop for Server {
+    fn drop(&mut self) {
+        kill_all(&proc_fs::tree(self.pid));
+    }
+}
+
+/// Parents come first in the list: once one is waited for, its children are ours. A pid that is ours to wait for cannot
+/// have been given to another process yet.
+fn kill_all(members: &[i32]) {
+    for pid in members {
+        if !ended(*pid) {
+            signal(*pid, Signal::SIGKILL);
+            let _ = waitpid(Pid::from_raw(*pid), None);
         }
     }
 }

@@ -40,14 +40,12 @@ struct Way {
 /// The real Dagster code server: direct, through pexvisor, through the peer.
 pub async fn measure_calls(ground: &Ground, extent: Extent, results: &mut Results) -> Result<(), Failure> {
     let pair = Pair::orders(&Pex::at(ground.folder.join("deps.pex"))?, &ground.folder, 1)?;
-    let (mut peer, mut pexvisor) = (Peer::start(ground).await?, Pexvisor::start(ground).await?);
-    let through_peer = deployed(&mut peer, &pair).await?;
-    let through_pexvisor = deployed(&mut pexvisor, &pair).await?;
-    let mut ways = vec![
-        way(Side::Direct, &pexvisor.code_server()?).await?,
-        way(Side::Pexvisor, &through_pexvisor).await?,
-        way(Side::Peer, &through_peer).await?,
-    ];
+    let mut ways = Vec::new();
+    let pexvisor = open::<Pexvisor>(ground, &pair, &mut ways).await?;
+    if let Some(pexvisor) = &pexvisor {
+        ways.push(way(Side::Direct, &pexvisor.code_server()?).await?);
+    }
+    let peer = open::<Peer>(ground, &pair, &mut ways).await?;
     for number in 0..extent.rounds {
         say(&format!("calls, round {} of {}", number + 1, extent.rounds));
         for way in &mut ways {
@@ -56,33 +54,26 @@ pub async fn measure_calls(ground: &Ground, extent: Extent, results: &mut Result
             results.add("call_p99", way.side, latencies.percentile_ms(99));
         }
     }
-    pexvisor.end().await;
-    peer.end().await;
+    end(pexvisor, peer).await;
     Ok(())
 }
 
 /// The echo server: direct, and behind nginx, pexvisor and the peer.
 pub async fn measure_echo(ground: &Ground, extent: Extent, results: &mut Results) -> Result<(), Failure> {
     let pair = Pair::echo(&ground.folder)?;
-    let (mut peer, mut pexvisor) = (Peer::start(ground).await?, Pexvisor::start(ground).await?);
-    let through_peer = deployed(&mut peer, &pair).await?;
-    let through_pexvisor = deployed(&mut pexvisor, &pair).await?;
     let (backend, socket) = start_echo(ground)?;
     let (nginx, through_nginx) = nginx::start(ground, &socket)?;
-    let mut ways = vec![
-        way(Side::Direct, &Target::plain(Address::Unix(socket))).await?,
-        way(Side::Nginx, &through_nginx).await?,
-        way(Side::Pexvisor, &through_pexvisor).await?,
-        way(Side::Peer, &through_peer).await?,
-    ];
+    let direct = Target::plain(Address::Unix(socket));
+    let mut ways = vec![way(Side::Direct, &direct).await?, way(Side::Nginx, &through_nginx).await?];
+    let pexvisor = open::<Pexvisor>(ground, &pair, &mut ways).await?;
+    let peer = open::<Peer>(ground, &pair, &mut ways).await?;
     for number in 0..extent.rounds {
         say(&format!("echo, round {} of {}", number + 1, extent.rounds));
         echo_round(&mut ways, extent, results).await?;
     }
+    end(pexvisor, peer).await;
     nginx.end().await;
     backend.end().await;
-    pexvisor.end().await;
-    peer.end().await;
     Ok(())
 }
 
@@ -98,13 +89,29 @@ async fn echo_round(ways: &mut [Way], extent: Extent, results: &mut Results) -> 
     Ok(())
 }
 
-/// Deploys and waits for the first answer; the echo server's answer to ListRepositories is the empty request.
-async fn deployed<C: Contender>(contender: &mut C, pair: &Pair) -> Result<Target, Failure> {
+/// Starts the server, deploys, and opens a way through it, if it takes part.
+async fn open<C: Contender>(ground: &Ground, pair: &Pair, ways: &mut Vec<Way>) -> Result<Option<C>, Failure> {
+    if !ground.takes_part(C::SIDE) {
+        return Ok(None);
+    }
+    say(&format!("starting {}", C::NAME));
+    let mut contender = C::start(ground).await?;
     contender.place(pair)?;
     let target = contender.deploy(pair).await?;
+    // The echo server has no marker; every answer contains the empty one.
     until_marker(&target, &pair.marker).await?;
     contender.server().quiet().await;
-    Ok(target)
+    ways.push(way(C::SIDE, &target).await?);
+    Ok(Some(contender))
+}
+
+async fn end(pexvisor: Option<Pexvisor>, peer: Option<Peer>) {
+    if let Some(pexvisor) = pexvisor {
+        pexvisor.end().await;
+    }
+    if let Some(peer) = peer {
+        peer.end().await;
+    }
 }
 
 /// Opens the way as soon as its server listens.

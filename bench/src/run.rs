@@ -2,14 +2,14 @@
 
 use std::{fs, path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use crate::{
     contender::{Failure, Ground},
     deploys, process,
     progress::say,
     proxies::{self, Extent},
-    results::{KINDS, Results},
+    results::{KINDS, Results, Side},
     table,
 };
 
@@ -34,6 +34,9 @@ pub struct Options {
     /// Rounds of deploys, instead of the usual number; each needs two sources from setup.sh.
     #[arg(long)]
     rounds: Option<usize>,
+    /// Only these servers.
+    #[arg(long, value_delimiter = ',', default_value = "peer,pexvisor")]
+    sides: Vec<Contestant>,
     /// What setup.sh made; the results go there too.
     #[arg(long, default_value = "target/bench")]
     folder: PathBuf,
@@ -44,7 +47,8 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     process::adopt_orphans()?;
     let own_program = std::env::current_exe()?;
     let programs = own_program.parent().ok_or("a program lies in a folder")?.to_owned();
-    let ground = Ground { folder: options.folder.canonicalize()?, programs };
+    let sides = options.sides.iter().map(|contestant| contestant.side()).collect();
+    let ground = Ground { folder: options.folder.canonicalize()?, programs, sides };
     let results = measure(options, &ground).await?;
     let table = table::page(&results);
     fs::write(ground.folder.join("results.json"), serde_json::to_string_pretty(&results.json())? + "\n")?;
@@ -66,6 +70,21 @@ async fn measure(options: &Options, ground: &Ground) -> Result<Results, Failure>
         proxies::measure_echo(ground, extent, &mut results).await?;
     }
     Ok(results)
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Contestant {
+    Peer,
+    Pexvisor,
+}
+
+impl Contestant {
+    fn side(self) -> Side {
+        match self {
+            Self::Peer => Side::Peer,
+            Self::Pexvisor => Side::Pexvisor,
+        }
+    }
 }
 
 impl Options {
