@@ -77,7 +77,7 @@ async fn deploy<C: Contender>(contender: &mut C, pair: &Pair, before: Option<&Ta
     };
     let (cpu_before, sent) = (contender.server().cpu(), Instant::now());
     let target = contender.deploy(pair).await?;
-    until_marker(&target, &pair.marker).await?;
+    until_marker(&target, pair.marker.as_ref().ok_or("the pair has no marker")?).await?;
     let (wall, cpu) = (sent.elapsed(), contender.server().cpu().saturating_sub(cpu_before));
     // The same pexes carry the same marker: only this tells that the new code server has answered.
     if id_before == Some(server_id(&target).await?) {

@@ -26,8 +26,8 @@ pub struct Pair {
     pub source: Pex,
     /// The package that holds the definitions.
     pub package: &'static str,
-    /// Appears in answers of this source and of no other.
-    pub marker: String,
+    /// Appears in answers of this source and of no other; the echo server has none.
+    pub marker: Option<String>,
 }
 
 /// Why a pex cannot be made ready; completes "failed to".
@@ -69,18 +69,18 @@ impl Pex {
 }
 
 impl Pair {
-    /// The echo server in place of Dagster; it has no marker.
+    /// The echo server in place of Dagster.
     pub fn echo(folder: &Path) -> Result<Self, PexError> {
         let deps = Pex::at(folder.join("echo-deps.pex"))?;
         let source = Pex::at(folder.join("echo-source.pex"))?;
-        Ok(Self { deps, source, package: "echo_source", marker: String::new() })
+        Ok(Self { deps, source, package: "echo_source", marker: None })
     }
 
     /// The example project in the version `bench-<number>`.
     pub fn orders(deps: &Pex, folder: &Path, number: usize) -> Result<Self, PexError> {
         let source = Pex::at(folder.join(format!("sources/source-{number}.pex")))?;
         // The closing quote keeps bench-1 apart from bench-12.
-        Ok(Self { deps: deps.clone(), source, package: "orders", marker: format!("bench-{number}\"") })
+        Ok(Self { deps: deps.clone(), source, package: "orders", marker: Some(format!("bench-{number}\"")) })
     }
 }
 

@@ -2,11 +2,15 @@
 //!
 //! All ways are open at once and take turns, so that a disturbance of the machine falls on all of them.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use crate::{
     address::{Address, Target},
-    call::Connection,
+    call::{CallError, Connection},
     contender::{Contender, Failure, Ground, PATIENCE, until_marker},
     load, nginx,
     peer::Peer,
@@ -22,6 +26,9 @@ const AT_ONCE: usize = 32;
 
 /// Unmeasured calls on a new connection.
 const WARM_UP_CALLS: usize = 50;
+
+/// Pause before a way is tried again.
+const WAY_RETRY: Duration = Duration::from_millis(20);
 
 /// How much of each load.
 #[derive(Clone, Copy)]
@@ -98,10 +105,11 @@ async fn open<C: Contender>(ground: &Ground, pair: &Pair, ways: &mut Vec<Way>) -
     let mut contender = C::start(ground).await?;
     contender.place(pair)?;
     let target = contender.deploy(pair).await?;
-    // The echo server has no marker; every answer contains the empty one.
-    until_marker(&target, &pair.marker).await?;
-    contender.server().quiet().await;
+    if let Some(marker) = &pair.marker {
+        until_marker(&target, marker).await?;
+    }
     ways.push(way(C::SIDE, &target).await?);
+    contender.server().quiet().await;
     Ok(Some(contender))
 }
 
@@ -114,19 +122,22 @@ async fn end(pexvisor: Option<Pexvisor>, peer: Option<Peer>) {
     }
 }
 
-/// Opens the way as soon as its server listens.
+/// Opens the way as soon as calls through it are answered.
 async fn way(side: Side, target: &Target) -> Result<Way, Failure> {
-    let opened = tokio::time::timeout(PATIENCE, async {
-        loop {
-            match Connection::open(target).await {
-                Ok(connection) => return connection,
-                Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-            }
+    let asked = Instant::now();
+    loop {
+        match warm(target).await {
+            Ok(connection) => return Ok(Way { side, connection }),
+            Err(failure) if asked.elapsed() > PATIENCE => return Err(failure.into()),
+            Err(_) => tokio::time::sleep(WAY_RETRY).await,
         }
-    });
-    let mut connection = opened.await.map_err(|_| format!("no connection to {target:?}"))?;
+    }
+}
+
+async fn warm(target: &Target) -> Result<Connection, CallError> {
+    let mut connection = Connection::open(target).await?;
     load::serial(&mut connection, WARM_UP_CALLS).await?;
-    Ok(Way { side, connection })
+    Ok(connection)
 }
 
 fn start_echo(ground: &Ground) -> Result<(Server, PathBuf), Failure> {
