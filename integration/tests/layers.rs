@@ -11,9 +11,11 @@ use pexvisor_integration::pexes::checkout;
 /// Lowest first; folders of one row do not use one another.
 const LAYERS: &[&[&str]] = &[
     &["words"],
-    &["config", "metrics"],
+    &["metrics", "state_dir", "telemetry"],
     &["init"],
     &["door"],
+    // Flags name addresses, in the door's words.
+    &["config"],
     &["artifact", "code_server"],
     &["route"],
     &["environment"],

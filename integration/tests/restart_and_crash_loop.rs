@@ -1,7 +1,7 @@
 //! A code server that dies is noticed, said of, and started again, after longer and longer pauses.
 
 use pexvisor_integration::{Supervisor, eventually};
-use pexvisor_proto::v1::{Environment, FailureReason, Phase, exit::How};
+use pexvisor_proto::v1::{Environment, FailureReason, Limits, Phase, exit::How};
 
 /// Kills the serving code server with exit code 7 and waits until its end has been noticed.
 async fn die(supervisor: &Supervisor, restarts: u32) -> Environment {
@@ -76,4 +76,23 @@ async fn a_neighbour_serves_on_while_one_dies() {
     load.further(20).await;
     let report = load.stop().await;
     assert!(report.failures.is_empty(), "{:#?}", report.failures);
+}
+
+#[tokio::test]
+async fn a_code_server_over_its_memory_limit_is_killed_and_told_as_out_of_memory() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    let mut spec = supervisor.store.fixture("eats_memory");
+    let memory_bytes_max = 300 << 20;
+    spec.limits = Some(Limits { memory_bytes_max, ..Limits::default() });
+    control.deploy_ready("etl", spec).await;
+    control.deploy_ready("web", supervisor.store.echo("v1")).await;
+    let eaten = supervisor.echo("etl").call("Eat", "600").await;
+    assert!(eaten.is_err(), "it cannot have survived that");
+    let failure = eventually("the kill is told", async || control.get("etl").await.ok()?.last_failure).await;
+    let exit = failure.exit.expect("it says how it ended");
+    assert!(exit.out_of_memory, "{failure:#?}");
+    assert!(failure.message.contains("memory"), "{}", failure.message);
+    assert!(exit.memory_bytes_peak > memory_bytes_max / 2, "{exit:?}");
+    assert_eq!(supervisor.echo("web").marker().await.unwrap(), "v1:", "its neighbour serves on");
 }

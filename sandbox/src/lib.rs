@@ -1,6 +1,6 @@
 //! The box around a process tree: a cgroup per generation, a start through a stage program, an exit with its reason.
 //!
-//! A [`Spec`] says what to run; [`launch`] starts the stage program, which takes on everything the spec asks for and
+//! A [`Spec`] says what to run; [`launch()`] starts the stage program, which takes on everything the spec asks for and
 //! then becomes the program. A [`cgroup::Leaf`] holds the whole tree of processes: it limits, lists and kills them.
 //!
 //! The box does not know what is in it: no protocol, no async runtime, nothing of Python. It never waits for a child

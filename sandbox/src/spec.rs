@@ -14,9 +14,9 @@ pub const NICE_MAX: u8 = 19;
 /// The program and what it is given.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Program {
-    /// The executable, absolute; also argv[0].
+    /// The executable, absolute; also `argv[0]`.
     pub path: PathBuf,
-    /// The arguments after argv[0].
+    /// The arguments after `argv[0]`.
     pub args: Vec<String>,
     /// The whole environment: nothing is inherited.
     pub env: BTreeMap<String, String>,

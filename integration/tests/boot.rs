@@ -1,0 +1,76 @@
+//! How pexvisor starts and ends: flags, variables, refusals, signals.
+
+use nix::sys::signal::Signal;
+use pexvisor_integration::{
+    Supervisor, observe,
+    program::{built, run},
+};
+
+#[tokio::test]
+async fn control_over_tcp_is_refused_unless_it_is_asked_for_by_name() {
+    let supervisor = Supervisor::prepare(&[]);
+    let state_dir = supervisor.state_dir().to_string_lossy().into_owned();
+    let args = ["--state-dir", &state_dir, "--control", "127.0.0.1:0", "--proxy", "127.0.0.1:0"];
+    let refused = run(built("pexvisor", "PEXVISOR_BIN"), args).await;
+    assert_eq!(refused.code, Some(1), "{refused:#?}");
+    assert!(refused.stderr.contains("--insecure-control"), "{refused:#?}");
+}
+
+#[tokio::test]
+async fn wrong_flags_are_told_with_exit_code_2() {
+    for args in [&["--no-such-flag"][..], &["--proxy", "nonsense"], &["surplus"]] {
+        let ran = run(built("pexvisor", "PEXVISOR_BIN"), args).await;
+        assert_eq!(ran.code, Some(2), "{args:?}: {ran:#?}");
+    }
+    let relative = run(built("pexvisor", "PEXVISOR_BIN"), ["--state-dir", "relative"]).await;
+    assert!(relative.code.is_some_and(|code| code != 0) && relative.stderr.contains("absolute"), "{relative:#?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_none_is_refused_at_the_start() {
+    let supervisor = Supervisor::prepare(&[]);
+    let state_dir = supervisor.state_dir().to_string_lossy().into_owned();
+    let ran = run(built("pexvisor", "PEXVISOR_BIN"), ["--state-dir", &state_dir, "--store", "gopher://x"]).await;
+    assert_eq!(ran.code, Some(1), "{ran:#?}");
+    assert!(ran.stderr.contains("s3://") && ran.stderr.contains("file://"), "it says what a store is: {ran:#?}");
+}
+
+#[tokio::test]
+async fn help_names_every_flag_and_its_variable() {
+    let help = run(built("pexvisor", "PEXVISOR_BIN"), ["--help"]).await.ok();
+    for flag in ["state-dir", "store", "control", "proxy", "probes", "image", "insecure-control"] {
+        let variable = format!("PEXVISOR_{}", flag.replace('-', "_").to_uppercase());
+        assert!(help.contains(&format!("--{flag}")) && help.contains(&variable), "{flag}: {help}");
+    }
+}
+
+#[tokio::test]
+async fn sigint_ends_it_as_sigterm_does() {
+    let mut supervisor = Supervisor::start().await;
+    supervisor.control().deploy_ready("etl", supervisor.store.echo("v1")).await;
+    supervisor.signal(Signal::SIGINT);
+    assert_eq!(supervisor.wait(std::time::Duration::from_secs(40)), Some(0));
+    assert_eq!(supervisor.leftovers(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_second_sigterm_does_not_wait_for_calls_in_flight() {
+    let mut supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    let echo = supervisor.echo("etl");
+    let endless = tokio::spawn(async move { echo.call("Wait", "/nowhere/at/all").await });
+    pexvisor_integration::eventually("the call is in flight", async || {
+        (control.get("etl").await.ok()?.generations.iter().any(|g| g.calls_in_flight > 0)).then_some(())
+    })
+    .await;
+    supervisor.signal(Signal::SIGTERM);
+    pexvisor_integration::eventually("it shuts down", async || {
+        tokio::net::TcpStream::connect(&supervisor.proxy).await.err()
+    })
+    .await;
+    supervisor.signal(Signal::SIGTERM);
+    supervisor.wait(std::time::Duration::from_secs(10));
+    assert!(endless.await.unwrap().is_err());
+    assert_eq!(observe::processes_naming(supervisor.home()), []);
+}
