@@ -77,7 +77,7 @@ impl<'a> Progress<'a> {
         let sentence = sentence::sentence(event, &self.names);
         if self.out.style == Style::Terminal {
             self.redraw(sentence::subject(event), format!("{who}  {sentence}"))?;
-        } else if self.is_worth_a_line(event) {
+        } else if self.is_worth_a_line(event, &sentence) {
             let clock = time.map(|time| format!("{} ", words::clock(Some(time)))).unwrap_or_default();
             self.out.text(&format!("{clock}{who} {sentence}\n"))?;
         }
@@ -87,17 +87,20 @@ impl<'a> Progress<'a> {
         }
     }
 
-    /// Where lines pile up, of the bytes of one artifact only the first and the last report.
-    fn is_worth_a_line(&mut self, event: &Event) -> bool {
+    /// Where lines pile up, of the bytes of one artifact only the first and the last report, each once.
+    fn is_worth_a_line(&mut self, event: &Event, sentence: &str) -> bool {
         let Event::Fetching(v1::deploy_event::Fetching { sha256, bytes, bytes_total, cached }) = event else {
             return true;
         };
         let subject = Subject::Artifact(sha256.clone());
-        let is_first = !self.lines.iter().any(|(shown, _)| *shown == subject);
-        if is_first {
-            self.lines.push((subject, String::new()));
+        let line = (subject, sentence.to_owned());
+        let is_first = !self.lines.iter().any(|(shown, _)| *shown == line.0);
+        let is_last = *cached || (bytes == bytes_total && *bytes_total > 0);
+        let is_worth_it = (is_first || is_last) && !self.lines.contains(&line);
+        if is_worth_it {
+            self.lines.push(line);
         }
-        is_first || *cached || (bytes == bytes_total && *bytes_total > 0)
+        is_worth_it
     }
 
     fn redraw(&mut self, subject: Subject, line: String) -> io::Result<()> {
@@ -161,7 +164,8 @@ mod tests {
 
     #[test]
     fn a_pipe_gets_one_line_per_step_and_not_every_byte_count() {
-        let events = vec![fetching(1_000_000), fetching(32_000_000), fetching(64_000_000), starting()];
+        let end = fetching(64_000_000);
+        let events = vec![fetching(1_000_000), fetching(32_000_000), end.clone(), end, starting()];
         let (text, exit) = shown(Style::Plain, events);
         assert_eq!(
             text,

@@ -21,7 +21,9 @@ pub fn change(event: &v1::WatchEvent) -> String {
         Some(v1::watch_event::Event::Changed(environment)) => {
             let [name, phase, _, serving, deploying, restarts, _] = row(environment);
             let time = words::clock(environment.phase_since.as_ref());
-            format!("{name} {phase} since {time} serving={serving} deploying={deploying} restarts={restarts}\n")
+            let generations: Vec<_> = environment.generations.iter().filter_map(living).collect();
+            let revisions = format!("serving={serving} deploying={deploying} restarts={restarts}");
+            format!("{name} {phase} since {time} {revisions} generations={}\n", generations.join(","))
         }
         Some(v1::watch_event::Event::Removed(name)) => format!("{name} removed\n"),
         None => String::new(),
@@ -39,6 +41,12 @@ fn row(environment: &v1::Environment) -> [String; HEAD.len()] {
         environment.restarts.to_string(),
         label.unwrap_or_default(),
     ]
+}
+
+/// `4:draining`; the dead are history.
+fn living(generation: &v1::Generation) -> Option<String> {
+    let phase = generation.phase();
+    (phase != v1::GenerationPhase::Ended).then(|| format!("{}:{}", generation.number, words::generation_phase(phase)))
 }
 
 fn line(row: &[String; HEAD.len()], widths: &[usize; HEAD.len()]) -> String {

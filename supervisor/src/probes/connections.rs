@@ -61,7 +61,7 @@ mod tests {
         }
         assert_eq!(full.get(), 0);
         let (done, new_is_served) = oneshot::channel();
-        connections.add(async move { drop(done.send(())) });
+        connections.add(async move { done.send(()).expect("somebody waits") });
         assert_eq!(new_is_served.await, Ok(()));
         assert!(oldest_ends.await.is_err(), "its task was dropped");
         assert_eq!(full.get(), 1);

@@ -1,10 +1,10 @@
 //! Follows the health of one environment through its generations: one task per Watch, which ends with its reader.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
 use tokio::{sync::watch, time::sleep};
-use tonic::Code;
-use tonic_health::pb::health_check_response::ServingStatus;
+use tonic::Streaming;
+use tonic_health::pb::{HealthCheckResponse, health_check_response::ServingStatus};
 
 use super::present::Present;
 use crate::{
@@ -13,8 +13,8 @@ use crate::{
     words::EnvironmentName,
 };
 
-/// How often a code server is asked that has no Watch of its own or cut it off.
-const ASK_INTERVAL: Duration = Duration::from_secs(2);
+/// How often a code server is asked besides: a hung one keeps its stream open and says nothing, and some have no Watch.
+const ASK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// The health of an environment as it is, and every change of it; a slow reader misses states in between, not the last.
 pub fn follow(registry: Registry, name: EnvironmentName) -> watch::Receiver<ServingStatus> {
@@ -24,7 +24,7 @@ pub fn follow(registry: Registry, name: EnvironmentName) -> watch::Receiver<Serv
         loop {
             let present = Present::of(&registry, &name);
             tokio::select! {
-                () = tell(&present, &status) => {}
+                never = tell(&present, &status) => match never {},
                 () = other(&mut changes, &registry, &name, &present) => {}
                 () = status.closed() => return,
             }
@@ -43,41 +43,35 @@ fn first(present: &Present) -> ServingStatus {
     }
 }
 
-/// Keeps `status` at what the environment says. Returns when that cannot be followed as it is.
-async fn tell(present: &Present, status: &watch::Sender<ServingStatus>) {
+/// Keeps `status` at what the environment says, for as long as the same is there to be asked.
+async fn tell(present: &Present, status: &watch::Sender<ServingStatus>) -> Infallible {
     let Present::Serving { socket, service, .. } = present else {
         set(status, first(present));
         return std::future::pending().await;
     };
-    if let Err(NoWatch) = watch(socket.clone(), service, status).await {
-        set(status, present.ask().await);
+    let mut answers = watch(socket.clone(), service).await;
+    loop {
+        let now = tokio::select! {
+            answer = next(&mut answers) => answer,
+            () = sleep(ASK_INTERVAL) => present.ask().await,
+        };
+        set(status, known(now));
     }
-    sleep(ASK_INTERVAL).await;
 }
 
-/// The code server does not stream its health.
-struct NoWatch;
+/// The code server's own stream, if it has one.
+async fn watch(socket: CodeSocket, service: &str) -> Option<Streaming<HealthCheckResponse>> {
+    Health::connect(socket).await.ok()?.watch(service).await.ok()
+}
 
-/// Passes on what the code server streams, to the end of that stream.
-async fn watch(socket: CodeSocket, service: &str, status: &watch::Sender<ServingStatus>) -> Result<(), NoWatch> {
-    let Ok(mut health) = Health::connect(socket).await else {
-        set(status, ServingStatus::NotServing);
-        return Ok(());
-    };
-    match health.watch(service).await {
-        Ok(mut answers) => {
-            while let Ok(Some(answer)) = answers.message().await {
-                set(status, known(answer.status()));
-            }
-            set(status, ServingStatus::NotServing);
-            Ok(())
-        }
-        Err(refusal) if refusal.code() == Code::Unimplemented => Err(NoWatch),
-        Err(_) => {
-            set(status, ServingStatus::NotServing);
-            Ok(())
-        }
+/// The next answer of the stream; never comes when there is none. A stream that ends says that it is not serving.
+async fn next(answers: &mut Option<Streaming<HealthCheckResponse>>) -> ServingStatus {
+    let Some(stream) = answers else { return std::future::pending().await };
+    if let Ok(Some(answer)) = stream.message().await {
+        return answer.status();
     }
+    *answers = None;
+    ServingStatus::NotServing
 }
 
 /// There is an environment; that its code server does not know its own name is not the caller's mistake.
