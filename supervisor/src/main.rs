@@ -90,7 +90,8 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     }
 
     let metrics = Metrics::new();
-    let artifacts = Artifacts::start(artifacts(&config)?, reaper.clone(), Arc::clone(&tree))?;
+    let artifacts =
+        Artifacts::start(artifacts(&config)?, reaper.clone(), Arc::clone(&tree), metrics.artifacts.clone())?;
     let routes = Routes::default();
     let world = World {
         state_dir: config.state_dir.clone(),

@@ -62,11 +62,6 @@ impl StateDir {
         }
         make(&self.path.join("control"), CONTROL_DIR_MODE)
     }
-
-    /// Where it is.
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
 }
 
 fn make(path: &Path, mode: u32) -> Result<(), StateDirError> {

@@ -12,7 +12,10 @@ use super::{
     source::{Location, Patience, SourceError, Sources},
     staging::{Staging, Written},
 };
-use crate::words::{Digest, Failure, FailureReason};
+use crate::{
+    metrics::{ArtifactMetrics, FetchOutcome},
+    words::{Digest, Failure, FailureReason},
+};
 
 /// Why an artifact is not on disk.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -48,16 +51,18 @@ pub struct Fetch {
     sources: Sources,
     bytes_max: u64,
     flights: Flights<Digest, FetchResult, Written>,
+    metrics: ArtifactMetrics,
 }
 
 impl Fetch {
     /// Fetches artifacts of up to `bytes_max` each.
-    pub fn new(places: Places, bytes_max: u64) -> Arc<Self> {
+    pub fn new(places: Places, bytes_max: u64, metrics: ArtifactMetrics) -> Arc<Self> {
         Arc::new(Self {
             places,
             sources: Sources::from_environment(Patience::default()),
             bytes_max,
             flights: Flights::new(),
+            metrics,
         })
     }
 
@@ -72,7 +77,26 @@ impl Fetch {
     /// do not come, it starts a fetch from its own.
     pub fn start(self: &Arc<Self>, digest: Digest, location: &Location) -> Passenger<FetchResult, Written> {
         let (fetch, location) = (self.clone(), location.clone());
-        self.flights.board(&digest, move |progress| async move { fetch.run(digest, &location, progress).await })
+        self.flights.board(&digest, move |progress| async move {
+            let result = fetch.run(digest, &location, progress).await;
+            fetch.count(&result);
+            result
+        })
+    }
+
+    /// Counts an artifact that was on disk.
+    pub fn count_cached(&self) {
+        self.metrics.fetch_ended(FetchOutcome::Cached);
+    }
+
+    fn count(&self, result: &FetchResult) {
+        match result {
+            Ok(fetched) => {
+                self.metrics.fetch_ended(FetchOutcome::Fetched);
+                self.metrics.fetch_bytes.inc_by(fetched.bytes);
+            }
+            Err(_) => self.metrics.fetch_ended(FetchOutcome::Failed),
+        }
     }
 
     async fn run(&self, digest: Digest, location: &Location, progress: watch::Sender<Written>) -> FetchResult {
@@ -151,7 +175,7 @@ mod tests {
     fn fetch_below(state: &Path, bytes_max: u64) -> Arc<Fetch> {
         let places = Places::below(state);
         places.all().iter().for_each(|place| fs::create_dir_all(place).expect("made"));
-        Fetch::new(places, bytes_max)
+        Fetch::new(places, bytes_max, crate::metrics::Metrics::new().artifacts)
     }
 
     /// A fetch, and a store of one file.

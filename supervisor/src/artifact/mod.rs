@@ -47,7 +47,7 @@ use self::{
     places::Places,
     sweep::{Depth, Sweep},
 };
-use crate::{init::Reaper, words::Digest};
+use crate::{init::Reaper, metrics::ArtifactMetrics, words::Digest};
 
 /// What the artifact layer is started with.
 #[derive(Clone, Debug)]
@@ -88,8 +88,6 @@ pub struct Prepared {
     pub venv: PathBuf,
     /// The Python to run, `<venv>/bin/python`.
     pub python: PathBuf,
-    /// What it is.
-    pub interpreter: Interpreter,
     /// What each artifact holds, in pex order.
     pub manifests: Vec<Manifest>,
     /// Directories of user code, in pex order: the last one comes first on `sys.path`.
@@ -123,7 +121,7 @@ impl Artifacts {
     ///
     /// # Errors
     /// When the state directory cannot be used.
-    pub fn start(config: Config, reaper: Reaper, tree: Arc<Tree>) -> io::Result<Self> {
+    pub fn start(config: Config, reaper: Reaper, tree: Arc<Tree>, metrics: ArtifactMetrics) -> io::Result<Self> {
         let places = Places::below(&config.state_dir);
         places.all().iter().try_for_each(fs::create_dir_all)?;
         empty(&places)?;
@@ -134,7 +132,7 @@ impl Artifacts {
         let install = Install::new(places.clone(), workshop.clone(), interpreters.clone());
         let sweep = Sweep::new(places.clone(), holds.clone(), install.wheels.clone(), bytes_max);
         let inner = Inner {
-            fetch: Fetch::new(places.clone(), bytes_max),
+            fetch: Fetch::new(places.clone(), bytes_max, metrics),
             byte_code: ByteCode::start(workshop, sweep.clone()),
             store: config.store,
             places,

@@ -166,6 +166,7 @@ impl Inner {
     }
 
     fn tell_cached(&self, digest: Digest, progress: &impl Fn(Progress)) {
+        self.fetch.count_cached();
         let bytes = self.fetch.cached(digest).map_or(0, |fetched| fetched.bytes);
         progress(Progress::Fetching { digest, bytes, total: bytes, cached: true });
         progress(Progress::Installing { digest, cached: true, done: true });
@@ -226,7 +227,6 @@ impl Made {
         Prepared {
             venv: composition.venv.clone(),
             python: pexvisor_install::venv::python(&composition.venv),
-            interpreter: composition.interpreter.clone(),
             manifests: composition.installs.iter().map(|install| install.manifest.clone()).collect(),
             sources: with_sources.iter().map(|install| install.directory.join("sources")).collect(),
             working_directory_root: last.map(|install| install.directory.join("sources/working_directory/root")),

@@ -134,7 +134,8 @@ fn start(state: &Path, reaper: &Reaper, cache_bytes_max: Option<u64>, args: &[&s
         interpreters: vec![PYTHON.into()],
         installer: installer(args),
     };
-    Artifacts::start(config, reaper.clone(), no_cgroup()).expect("a usable state dir")
+    Artifacts::start(config, reaper.clone(), no_cgroup(), crate::metrics::Metrics::new().artifacts)
+        .expect("a usable state dir")
 }
 
 fn installer(args: &[&str]) -> InstallerProgram {

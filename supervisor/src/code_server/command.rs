@@ -14,8 +14,10 @@ const SOCKET_VARIABLE: &str = "$PEXVISOR_SOCKET";
 /// The composed artifacts of a revision, ready to run.
 #[derive(Clone, Debug, Default)]
 pub struct Composition {
-    /// The composition's directory; `bin/python` in it is the interpreter.
+    /// The composition's directory.
     pub venv: PathBuf,
+    /// The interpreter in it.
+    pub python: PathBuf,
     /// Names in `bin/` that are console scripts.
     pub console_scripts: BTreeSet<String>,
     /// Has an artifact an entry point?
@@ -54,7 +56,7 @@ pub fn command_line(spec: &RevisionSpec, composition: &Composition, place: &Plac
         }
     };
     args.extend(spec.command.args.iter().map(|arg| with_socket(arg, place)));
-    Ok(CommandLine { program: composition.venv.join("bin/python"), args, cwd })
+    Ok(CommandLine { program: composition.python.clone(), args, cwd })
 }
 
 fn console_script(composition: &Composition, name: &str) -> Result<PathBuf, Failure> {
@@ -122,6 +124,7 @@ mod tests {
     fn line(kind: CommandKind, args: &[&str]) -> Result<CommandLine, Failure> {
         let composition = Composition {
             venv: "/venv".into(),
+            python: "/venv/bin/python".into(),
             console_scripts: ["serve".to_owned()].into(),
             sources: vec!["/".into()],
             ..Composition::default()

@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use prometheus_client::metrics::counter::Counter;
 use tokio::{io::AsyncReadExt, net::unix::pipe, sync::watch};
 
 use crate::words::GenerationNumber;
@@ -58,6 +59,7 @@ pub struct Output(Arc<Shared>);
 struct Shared {
     kept: Mutex<Kept>,
     newest: watch::Sender<u64>,
+    lost: Counter,
 }
 
 #[derive(Default)]
@@ -73,13 +75,12 @@ struct Buffer {
     lost: u64,
 }
 
-impl Default for Output {
-    fn default() -> Self {
-        Self(Arc::new(Shared { kept: Mutex::default(), newest: watch::Sender::new(0) }))
-    }
-}
-
 impl Output {
+    /// Nothing yet; lines that are dropped are counted in `lost`.
+    pub fn new(lost: Counter) -> Self {
+        Self(Arc::new(Shared { kept: Mutex::default(), newest: watch::Sender::new(0), lost }))
+    }
+
     /// Reads a pipe to its end, which comes when the last process that holds it has gone.
     pub async fn collect(self, generation: GenerationNumber, stream: Stream, pipe: OwnedFd) -> std::io::Result<()> {
         let mut pipe = pipe::Receiver::from_owned_fd(pipe)?;
@@ -104,8 +105,9 @@ impl Output {
         kept.newest += 1;
         let index = kept.newest;
         let line = Line { index, time: SystemTime::now(), generation, stream, text, lost: 0 };
-        kept.buffer(generation).push(line);
+        let lost = kept.buffer(generation).push(line);
         drop(kept);
+        self.0.lost.inc_by(lost);
         self.0.newest.send_replace(index);
     }
 
@@ -160,7 +162,9 @@ impl Kept {
 }
 
 impl Buffer {
-    fn push(&mut self, line: Line) {
+    /// Keeps a line and returns how many were dropped for it.
+    fn push(&mut self, line: Line) -> u64 {
+        let mut dropped = 0;
         self.bytes += line.text.len() + size_of::<Line>();
         self.lines.push_back(line);
         while self.bytes > OUTPUT_BYTES_MAX
@@ -168,10 +172,12 @@ impl Buffer {
         {
             self.bytes -= oldest.text.len() + size_of::<Line>();
             self.lost += oldest.lost + 1;
+            dropped += 1;
         }
         if let Some(oldest) = self.lines.front_mut() {
             oldest.lost += std::mem::take(&mut self.lost);
         }
+        dropped
     }
 
     fn newer_than(&self, index: u64) -> impl Iterator<Item = &Line> {
@@ -229,7 +235,7 @@ mod tests {
 
     #[test]
     fn the_last_lines_of_a_dead_generation_are_still_there() {
-        let output = Output::default();
+        let output = Output::new(Counter::default());
         for generation in 1..=GENERATIONS_KEPT as u64 + 1 {
             say(&output, generation, "one");
             say(&output, generation, "two");
@@ -241,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_flood_loses_its_own_oldest_lines_and_says_how_many() {
-        let output = Output::default();
+        let output = Output::new(Counter::default());
         say(&output, 1, "kept");
         let line = "x".repeat(LINE_BYTES_MAX);
         let rounds = 2 * OUTPUT_BYTES_MAX / LINE_BYTES_MAX;
@@ -267,7 +273,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_follower_gets_what_comes_after_the_line_it_begins_at() {
-        let output = Output::default();
+        let output = Output::new(Counter::default());
         say(&output, 1, "before");
         let from = output.tail(None, None).last().expect("a line").index;
         let mut follow = output.follow(from, None);

@@ -26,11 +26,6 @@ impl Crashes {
         self.0 = 0;
     }
 
-    /// How many.
-    pub fn number(self) -> u32 {
-        self.0
-    }
-
     /// So many that it should be called a loop?
     pub fn is_loop(self) -> bool {
         self.0 >= LOOP_CRASHES_MIN

@@ -7,7 +7,7 @@ use std::{
     collections::{BTreeMap, HashMap, VecDeque},
     path::PathBuf,
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use tokio::{
@@ -141,7 +141,8 @@ pub struct Attempt {
 pub struct Clock {
     pub(super) accepted: Instant,
     pub(super) prepared: Option<Instant>,
-    pub(super) fetch_us: u64,
+    pub(super) fetch: Duration,
+    pub(super) install: Duration,
 }
 
 /// Who the task is.
@@ -309,7 +310,7 @@ impl Driver {
         }
         let progress = Progress::new(self.name.clone(), revision, received);
         let deployment = progress.follow();
-        let clock = Clock { accepted: Instant::now(), prepared: None, fetch_us: 0 };
+        let clock = Clock { accepted: Instant::now(), prepared: None, fetch: Duration::ZERO, install: Duration::ZERO };
         self.attempts.insert(self.state.newest_ticket, Attempt { progress, revision, clock });
         self.perform_all(todo).await;
         Ok(deployment)

@@ -9,6 +9,7 @@ use std::{
 use pexvisor_sandbox::Exit;
 use tokio::{
     sync::mpsc,
+    task::AbortHandle,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -45,7 +46,7 @@ impl Driver {
             Action::Journal => self.journal_or_log().await,
             Action::Tell(ticket, told) => self.tell(ticket, told),
             Action::Prepare(ticket, revision) => self.prepare(ticket, revision),
-            Action::AbandonPrepare(ticket) => drop(self.preparing.remove(&ticket).inspect(|task| task.abort())),
+            Action::AbandonPrepare(ticket) => drop(self.preparing.remove(&ticket).inspect(AbortHandle::abort)),
             Action::Start(generation, revision) => self.start(generation, revision),
             Action::CutOver(generation) => self.cut_over(generation),
             Action::Unroute(why) => self.world.routes.set(&self.name, &why.into()),
@@ -121,7 +122,7 @@ impl Driver {
         self.preparing.remove(&ticket);
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.clock.prepared = Some(Instant::now());
-            attempt.clock.fetch_us = prepared.fetch_time.as_micros() as u64;
+            (attempt.clock.fetch, attempt.clock.install) = (prepared.fetch_time, prepared.install_time);
         }
     }
 
@@ -195,12 +196,13 @@ impl Driver {
         let Some(living) = self.living.get_mut(&generation) else { return };
         let Some(target) = living.target.clone() else { return };
         living.advance(GenerationPhase::Serving);
+        tracing::info!(environment = %self.name, generation = target.generation(), "cut over");
         self.world.routes.set(&self.name, &Route::Serving(target));
         self.world.artifacts.compile_later(&living.prepared);
         self.send_later(backoff::STEADY_AFTER, Event::Steady(generation));
     }
 
-    fn send_later(&self, after: Duration, event: Event) -> tokio::task::AbortHandle {
+    fn send_later(&self, after: Duration, event: Event) -> AbortHandle {
         let inbox = self.inbox.clone();
         let task = tokio::spawn(async move {
             sleep(after).await;
@@ -242,6 +244,7 @@ impl Driver {
     async fn forget(&mut self) {
         self.ending = Ending::Forgotten;
         self.world.routes.remove(&self.name);
+        self.world.metrics.forget(&self.name);
         let (journal, name) = (self.world.journal.clone(), self.name.clone());
         let removed = tokio::task::spawn_blocking(move || journal.remove(&name)).await;
         if let Ok(Err(error)) = removed {
@@ -264,6 +267,7 @@ fn composition(prepared: &Prepared) -> Composition {
     let inject_env = prepared.manifests.iter().flat_map(|manifest| manifest.inject_env.clone()).collect();
     Composition {
         venv: prepared.venv.clone(),
+        python: prepared.python.clone(),
         console_scripts,
         has_entry_point: prepared.has_entry_point(),
         sources: prepared.sources.iter().rev().cloned().collect(),
@@ -292,8 +296,8 @@ impl Clock {
         let prepared = self.prepared.unwrap_or(now);
         Timings {
             accept_us: us(begun, self.accepted),
-            fetch_us: self.fetch_us,
-            install_us: us(self.accepted, prepared).saturating_sub(self.fetch_us),
+            fetch_us: self.fetch.as_micros() as u64,
+            install_us: self.install.as_micros() as u64,
             start_us: us(prepared, now),
             cut_over_us: 0,
             total_us: us(begun, now),

@@ -147,11 +147,6 @@ pub struct Deployment {
 }
 
 impl Deployment {
-    /// The revision that is brought up.
-    pub fn revision(&self) -> RevisionNumber {
-        self.shared.revision
-    }
-
     /// The next step; `None` after the final one.
     pub async fn next(&mut self) -> Option<Step> {
         if self.ended {

@@ -227,7 +227,7 @@ impl Registry {
 
     fn spawn(&self, name: EnvironmentName, state: State, requests: VecDeque<Request>) -> Entry {
         let (inbox, messages) = driver::inbox();
-        let output = Output::default();
+        let output = Output::new(self.0.world.metrics.environments.lines_lost(&name));
         let about = About { name: name.clone(), output: output.clone(), inbox: inbox.downgrade() };
         let (driver, status) = Driver::new(about, Arc::clone(&self.0.world), state, requests, &self.0.board);
         let registry = Arc::downgrade(&self.0);

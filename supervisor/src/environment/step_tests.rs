@@ -68,7 +68,7 @@ impl World {
             }
             Action::AbandonPrepare(ticket) => assert!(self.preparing.remove(&ticket)),
             Action::Start(generation, _) => {
-                assert!(self.living.insert(generation), "generation numbers are not reused")
+                assert!(self.living.insert(generation), "generation numbers are not reused");
             }
             Action::CutOver(generation) => {
                 assert!(self.living.contains(&generation) && !self.told_to_go.contains(&generation));

@@ -64,6 +64,7 @@ impl Process {
     }
 
     /// How the child ended; `None` while it lives.
+    #[cfg(test)]
     pub fn end(&self) -> Option<End> {
         *self.end.borrow()
     }

@@ -72,6 +72,7 @@ impl Shutdown {
     }
 
     /// Is the end asked for?
+    #[cfg(test)]
     pub fn is_requested(&self) -> bool {
         *self.wish.borrow() >= Wish::Graceful
     }

@@ -16,7 +16,7 @@ use super::{
 #[derive(Clone)]
 pub struct ArtifactMetrics {
     fetches: Family<ByOutcome, Counter>,
-    /// Bytes that came from stores, also those of fetches that failed later.
+    /// Bytes of artifacts that came from stores and had the right digest.
     pub fetch_bytes: Counter,
     swept_bytes: Counter,
     cache_bytes: Gauge,

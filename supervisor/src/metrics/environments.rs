@@ -72,7 +72,7 @@ impl EnvironmentMetrics {
             started: registered(registry, "generations_started", "Code servers started"),
             ended: registered(registry, "generations_ended", "Code servers ended"),
             restarts: registered(registry, "restarts", "Restarts after a death"),
-            lines_lost: registered(registry, "log_lines_lost", "Output lines dropped unread"),
+            lines_lost: registered(registry, "log_lines_lost", "Output lines dropped to keep within the bound"),
         }
     }
 
@@ -91,9 +91,9 @@ impl EnvironmentMetrics {
         self.restarts.get_or_create(&environment.into()).inc();
     }
 
-    /// So many output lines were dropped before anybody read them.
-    pub fn lines_lost(&self, environment: &EnvironmentName, lines: u64) {
-        self.lines_lost.get_or_create(&environment.into()).inc_by(lines);
+    /// The counter of output lines that were dropped to keep within the bound.
+    pub fn lines_lost(&self, environment: &EnvironmentName) -> Counter {
+        self.lines_lost.get_or_create_owned(&environment.into())
     }
 
     pub(super) fn observe(&self, environments: &[EnvironmentStatus]) {

@@ -10,7 +10,7 @@
 //! | `pexvisor_generations_started_total` | `environment` | code servers started |
 //! | `pexvisor_generations_ended_total` | `environment`, `reason` | code servers ended |
 //! | `pexvisor_restarts_total` | `environment` | restarts after a death, not those asked for |
-//! | `pexvisor_log_lines_lost_total` | `environment` | output lines dropped unread |
+//! | `pexvisor_log_lines_lost_total` | `environment` | output lines dropped to keep within the bound |
 //! | `pexvisor_deploys_total` | `outcome` | deploys, restarts and rollbacks that reached their end |
 //! | `pexvisor_deploy_failures_total` | `reason` | the failed ones by the wire's failure reason |
 //! | `pexvisor_deploy_step_seconds` | `step` | how long each step of a deploy that got ready took |
@@ -42,9 +42,7 @@ use prometheus_client::{
     registry::{Metric, Registry},
 };
 
-pub use artifacts::ArtifactMetrics;
-#[cfg(test)]
-pub use artifacts::FetchOutcome;
+pub use artifacts::{ArtifactMetrics, FetchOutcome};
 pub use calls::CallMetrics;
 pub use deploys::DeployMetrics;
 pub use environments::{EnvironmentMetrics, GenerationEnd};
@@ -130,7 +128,7 @@ mod tests {
         metrics.environments.started(&name("etl"));
         metrics.environments.ended(&name("etl"), GenerationEnd::OutOfMemory);
         metrics.environments.restarted(&name("etl"));
-        metrics.environments.lines_lost(&name("etl"), 3);
+        metrics.environments.lines_lost(&name("etl")).inc_by(3);
         metrics.deploys.failed(FailureReason::StartTimeout);
         metrics.calls.passed(&name("etl")).inc();
         metrics.calls.refused("no_route");
@@ -156,7 +154,7 @@ mod tests {
         }
         metrics.environments.started(&name("etl"));
         metrics.environments.restarted(&name("etl"));
-        metrics.environments.lines_lost(&name("etl"), 3);
+        metrics.environments.lines_lost(&name("etl")).inc_by(3);
         metrics.calls.passed(&name("etl")).inc();
         assert!(metrics.text(&[]).contains("environment=\"etl\""));
         metrics.forget(&name("etl"));
