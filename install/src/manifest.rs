@@ -52,7 +52,7 @@ pub struct Manifest {
     pub bytes: u64,
     /// Whether `sources/` holds anything.
     pub has_sources: bool,
-    /// Whether `site-packages/` holds anything.
+    /// Whether `site-packages/` holds more than links to `sources/`.
     pub has_site_packages: bool,
     /// Whether `data/` holds anything.
     pub has_data: bool,

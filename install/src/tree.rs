@@ -126,8 +126,11 @@ pub(crate) fn cores() -> usize {
 
 fn write_file(reader: &mut EntryReader, job: &FileJob<'_>) -> Result<(), TreeError> {
     let entry = &job.archive.entries()[job.entry];
-    let executable = job.executable == Executable::Always || entry.kind == EntryKind::Executable;
-    let mode = if executable { EXECUTABLE_MODE } else { FILE_MODE };
+    let mode = match job.executable {
+        Executable::Always => EXECUTABLE_MODE,
+        Executable::AsStored if entry.kind == EntryKind::Executable => EXECUTABLE_MODE,
+        Executable::AsStored => FILE_MODE,
+    };
     reader.with(job.archive, entry, |bytes| write_new(&job.path, bytes, mode))?.map_err(TreeError::at(&job.path))
 }
 
@@ -138,9 +141,9 @@ fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     file.set_times(FileTimes::new().set_accessed(time).set_modified(time))
 }
 
-/// Writes a read-only file that nobody can see half.
-pub(crate) fn write_text(path: &Path, text: &[u8], executable: bool) -> Result<(), TreeError> {
-    write_new(path, text, if executable { EXECUTABLE_MODE } else { FILE_MODE }).map_err(TreeError::at(path))
+/// Writes a read-only file that was in no archive.
+pub(crate) fn write_text(path: &Path, text: &[u8]) -> Result<(), TreeError> {
+    write_new(path, text, FILE_MODE).map_err(TreeError::at(path))
 }
 
 /// Makes the link `path` that leads to `target`.

@@ -16,13 +16,13 @@ SOURCES = {
         "import os, sys\n\n\ndef run():\n    print(os.environ.get('GREETING'), sys.argv[1:])\n    return 0\n"
     ),
     "plain/shop/prices.json": '{"apple": 1}\n',
-    "plain/types.py": "MARK = 'user code goes before the standard library'\n",
+    # Named like a module of the standard library: whose is imported tells the order of sys.path.
+    "plain/wave.py": "MARK = 'last'\n",
     "plain/working_directory/__init__.py": "",
     "plain/working_directory/root/requirements.txt": "dagster\n",
-    "overrides/yaml/loader.py": "OVERRIDDEN = True\n",
     "overrides/yaml/extra.py": "ADDED = True\n",
     "overrides/markupsafe/_native.py": "OVERRIDDEN = True\n",
-    "overrides/types.py": "MARK = 'user code goes before the standard library'\n",
+    "overrides/wave.py": "MARK = 'first'\n",
     "overrides/top.py": "TOP = 1\n",
 }
 

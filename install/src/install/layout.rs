@@ -44,14 +44,10 @@ impl Layout<'_> {
         self.write(&keys, tell).map_err(failed)?;
         let (scripts, mut collisions) = self.scripts();
         let mut manifest = self.manifest(&keys);
-        for directory in [Scheme::Site, Scheme::Data] {
+        for scheme in [Scheme::Site, Scheme::Data] {
             let plan =
-                self.plan(directory, &keys).map_err(|error| InstallError::of_forest(&self.artifact.digest, &error))?;
-            let links = !plan.links.is_empty();
-            match directory {
-                Scheme::Site => manifest.has_site_packages = links,
-                _ => manifest.has_data = links,
-            }
+                self.plan(scheme, &keys).map_err(|error| InstallError::of_forest(&self.artifact.digest, &error))?;
+            manifest.has_data |= scheme == Scheme::Data && !plan.links.is_empty();
             self.plant(&plan).map_err(failed)?;
             collisions.extend(plan.collisions);
         }
@@ -226,7 +222,7 @@ impl Layout<'_> {
             files: files.clone().count() as u64,
             bytes: files.map(|entry| entry.size).sum(),
             has_sources: source_files.clone().next().is_some(),
-            has_site_packages: false,
+            has_site_packages: !keys.is_empty(),
             has_data: false,
             working_directory_root: source_files.clone().any(|entry| entry.path.starts_with(WORKING_DIRECTORY)),
         }
@@ -235,7 +231,7 @@ impl Layout<'_> {
     fn publish(&self, manifest: &Manifest) -> Result<(), TreeError> {
         let made_at = self.made_at();
         let text = serde_json::to_vec(manifest).expect("plain data has a JSON form");
-        tree::write_text(&made_at.join(manifest::FILE), &text, false)?;
+        tree::write_text(&made_at.join(manifest::FILE), &text)?;
         tree::publish(&made_at, &self.used_at())
     }
 }

@@ -117,6 +117,10 @@ impl Layout<'_> {
     pub(super) fn publish_wheels(&self, missing: &[Missing<'_>]) -> Result<(), TreeError> {
         for wheel in missing {
             tree::make_dir(&wheel.staged)?;
+            if let Some((path, text)) = wheel.dist.missing_record() {
+                let site = wheel.staged.join(scheme_directory(Scheme::Site));
+                tree::write_text(&site.join(path), text.as_bytes())?;
+            }
             tree::make_dir(wheel.published.parent().expect("it is joined to a directory"))?;
             tree::publish(&wheel.staged, &wheel.published)?;
         }

@@ -20,6 +20,8 @@ pub(crate) struct Dist {
     pub file_name: String,
     pub wheel: WheelName,
     pub metadata: Metadata,
+    /// Its `.dist-info` directory in site-packages.
+    pub dist_info: String,
     /// Console and gui scripts.
     pub scripts: BTreeMap<String, Script>,
     pub files: Vec<Placed>,
@@ -110,7 +112,8 @@ impl Dist {
         let bad = |problem: &str| PexError::Distribution { name: file_name.to_owned(), problem: problem.to_owned() };
         let wheel = WheelName::parse(file_name).ok_or_else(|| bad("its name is no wheel's file name"))?;
         check_places(&mut files).map_err(|path| bad(&format!("two of its files belong at {path:?}")))?;
-        let dist_info = dist_info(&files, &wheel.project).ok_or_else(|| bad("it has no .dist-info/METADATA"))?;
+        let dist_info =
+            dist_info(&files, &wheel.project).ok_or_else(|| bad("it has no .dist-info/METADATA"))?.to_owned();
         let mut text = |name: &str| -> Result<Option<String>, PexError> {
             let path = format!("{dist_info}/{name}");
             let file = files.iter().find(|file| file.scheme == Scheme::Site && file.path == path);
@@ -126,7 +129,27 @@ impl Dist {
             metadata.version = wheel.version.to_string();
         }
         let scripts = metadata::scripts(&text("entry_points.txt")?.unwrap_or_default());
-        Ok(Self { file_name: file_name.to_owned(), wheel, metadata, scripts, files, nested, wheel_entry: None })
+        let file_name = file_name.to_owned();
+        Ok(Self { file_name, wheel, metadata, dist_info, scripts, files, nested, wheel_entry: None })
+    }
+}
+
+impl Dist {
+    /// The RECORD that old pexes (2.59) leave out of their trees; none if there is one. `importlib.metadata.files`
+    /// needs it. Hashes may be left out of a RECORD.
+    pub(crate) fn missing_record(&self) -> Option<(String, String)> {
+        let path = format!("{}/RECORD", self.dist_info);
+        let in_site = || self.files.iter().filter(|file| file.scheme == Scheme::Site).map(|file| file.path.as_str());
+        let missing = in_site().all(|file| file != path);
+        missing.then(|| {
+            let paths = in_site().chain([path.as_str()]);
+            let quoted = paths.map(|path| match path.contains([',', '"']) {
+                true => format!("\"{}\",,\n", path.replace('"', "\"\"")),
+                false => format!("{path},,\n"),
+            });
+            let text = quoted.collect();
+            (path.clone(), text)
+        })
     }
 }
 
