@@ -94,7 +94,7 @@ fn the_entry_point_gets_what_the_pex_injects() {
 
 #[test]
 fn sys_path_is_in_the_order_of_a_running_pex() {
-    for name in ["source", "source-2.59", "overrides", "namespaces"] {
+    for name in ["source", "source-2.59", "overrides"] {
         Both::install(&[name]).same_path_order(name);
     }
     let both = Both::install(&["source"]);
