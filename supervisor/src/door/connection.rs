@@ -7,8 +7,10 @@ use std::{
     net::SocketAddr,
     pin::Pin,
     task::{Context, Poll},
+    time::Duration,
 };
 
+use rustix::net::sockopt::{set_socket_keepalive, set_tcp_keepidle, set_tcp_keepintvl};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpStream, UnixStream},
@@ -16,6 +18,12 @@ use tokio::{
 use tonic::transport::server::Connected;
 
 use super::authority::Mended;
+
+/// Silence after which the kernel asks a TCP peer whether it is still there. Load balancers cut connections off after some
+/// 350 s without a packet, so this keeps theirs open too.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+/// Between the kernel's questions, of which nine without an answer end the connection (tcp(7)).
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// A connection that came in; bound to the runtime in which it was accepted.
 #[derive(Debug)]
@@ -60,9 +68,13 @@ enum DetachedStream {
 }
 
 impl Connection {
-    /// Small messages are not held back for larger packets (TCP_NODELAY): a call waits for its answer.
+    /// Small messages are not held back for larger packets (TCP_NODELAY): a call waits for its answer. A peer that
+    /// vanished without a word is noticed by the kernel, or its connection would stay for ever.
     pub(super) fn tcp(stream: TcpStream, remote: SocketAddr) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        set_socket_keepalive(&stream, true)?;
+        set_tcp_keepidle(&stream, KEEPALIVE_IDLE)?;
+        set_tcp_keepintvl(&stream, KEEPALIVE_INTERVAL)?;
         Ok(Self { stream: Stream::Tcp(stream), peer: Peer::Tcp(remote) })
     }
 

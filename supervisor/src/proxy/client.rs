@@ -44,6 +44,8 @@ pub struct Shared {
 pub struct Client {
     pub(super) shared: Shared,
     pub(super) upstreams: Upstreams,
+    /// Cancelled when the connection is to end with its last call.
+    pub(super) closing: CancellationToken,
     /// The environment whose own door this came in at.
     fixed: Option<EnvironmentName>,
 }
@@ -58,12 +60,12 @@ pub enum Answerer {
 
 impl Client {
     /// A client that came in at the door of `fixed`, or at the common one.
-    pub fn new(shared: Shared, fixed: Option<EnvironmentName>) -> Self {
-        Self { upstreams: Upstreams::new(shared.calls.clone()), shared, fixed }
+    pub fn new(shared: Shared, fixed: Option<EnvironmentName>, closing: CancellationToken) -> Self {
+        Self { upstreams: Upstreams::new(shared.calls.clone()), shared, closing, fixed }
     }
 
-    /// Serves the connection to its end. Once `closing`, it takes no new calls and ends with its last one.
-    pub async fn serve(self, connection: Connection, closing: CancellationToken) {
+    /// Serves the connection to its end. Once closing, it takes no new calls and ends with its last one.
+    pub async fn serve(self, connection: Connection) {
         let handshake = timeout(HANDSHAKE_MAX, settings().handshake(connection));
         let Ok(Ok(mut connection)) = handshake.await else { return };
         let client = Arc::new(self);
@@ -76,7 +78,7 @@ impl Client {
                     // Its calls hear of the end by themselves.
                     Some(Err(_)) | None => return,
                 },
-                () = closing.cancelled() => break,
+                () = client.closing.cancelled() => break,
             }
         }
         connection.graceful_shutdown();

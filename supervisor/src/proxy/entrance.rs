@@ -53,12 +53,11 @@ impl Entrance {
         };
         // Fails only when the connection is gone already.
         let Ok(detached) = connection.detach() else { return };
-        let client = Client::new(self.shared.clone(), fixed);
-        let closing = closing.clone();
+        let client = Client::new(self.shared.clone(), fixed, closing.clone());
         let thread = &self.threads[self.turn.fetch_add(1, Relaxed) % self.threads.len()];
         let serve = async move {
             if let Ok(connection) = detached.attach() {
-                client.serve(connection, closing).await;
+                client.serve(connection).await;
             }
             drop(room);
         };

@@ -39,7 +39,7 @@ pub async fn answer(client: &Client, uri: &Uri, body: RecvStream, respond: &mut 
     let Ok(mut to_client) = respond.send_response(response, false) else { return };
     send(&mut to_client, &mut health);
     if method == "Watch" {
-        watch(&mut to_client, &mut health).await;
+        watch(client, &mut to_client, &mut health).await;
     }
     let mut trailers = HeaderMap::new();
     trailers.insert("grpc-status", HeaderValue::from_static("0"));
@@ -65,11 +65,12 @@ async fn read(mut body: RecvStream) -> Result<(), Refusal> {
     if service.is_empty() { Ok(()) } else { Err(Refusal::NoSuchService(service)) }
 }
 
-/// Sends every change until the client has enough, or the supervisor ends.
-async fn watch(to_client: &mut SendStream<Bytes>, health: &mut watch::Receiver<Health>) {
+/// Sends every change until the client has enough or the proxy closes: a watch must not hold that up.
+async fn watch(client: &Client, to_client: &mut SendStream<Bytes>, health: &mut watch::Receiver<Health>) {
     loop {
         tokio::select! {
             _ = poll_fn(|cx| to_client.poll_reset(cx)) => return,
+            () = client.closing.cancelled() => return,
             changed = health.changed() => match changed {
                 Ok(()) => send(to_client, health),
                 Err(_) => return,

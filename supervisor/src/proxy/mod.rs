@@ -138,7 +138,8 @@ impl Proxy {
     }
 }
 
-/// Listens on the first data thread: control work cannot hold up who comes in.
+/// Listens on the first data thread: control work cannot hold up who comes in. All doors live on that one thread, so one
+/// that was told to close has done so before another opens at its path.
 async fn open_door(
     entrance: &Entrance,
     address: Address,

@@ -81,11 +81,13 @@ async fn shutdown_lets_calls_end_and_waits_no_longer_than_its_grace() {
     let client = scene.client().await;
     let (response, mut to_server) = start(&client, request("Echo")).await;
     let response = response.await.unwrap();
+    let mut watch = health_client(&scene).await.watch(about("")).await.unwrap().into_inner();
     let shutdown = tokio::spawn(scene.proxy.shutdown(Duration::from_secs(30)));
     tokio::time::sleep(Duration::from_millis(50)).await;
     to_server.send_data(message(b"last words"), true).unwrap();
     assert_eq!(answer(response).await.unwrap().body, message(b"last words"));
     tokio::time::timeout(Duration::from_secs(5), shutdown).await.expect("it ends with the last call").unwrap();
+    assert!(watch.message().await.unwrap().is_some() && watch.message().await.unwrap().is_none());
 
     let scene = Scene::new().await;
     let _stuck = start(&scene.client().await, request("Silent")).await;
