@@ -55,8 +55,8 @@ pub enum LeafName {
 /// What a former supervisor had left, now gone.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Leftovers {
-    /// Leaves that were removed.
-    pub leaves: usize,
+    /// Environments and installs whose groups were removed.
+    pub groups: usize,
     /// Processes that were killed.
     pub processes: usize,
 }
@@ -161,10 +161,25 @@ impl Tree {
         for leaf in self.nodes().into_iter().flatten() {
             gone.processes += leaf.pids()?.len();
             leaf.kill()?;
-            gone.leaves += remove_below(&leaf)?;
+            gone.groups += remove_below(&leaf)?;
         }
         // Also where there are cgroups now: the former supervisor may have had none.
         gone.processes += stray::kill_marked(&self.marker).map_err(CgroupError::io(super::Operation::Kill, "/proc"))?;
+        Ok(gone)
+    }
+
+    /// Kills and removes everything in the tree and then the tree itself, as it was before [`Self::open`]: for a
+    /// supervisor that ends while its container goes on.
+    ///
+    /// # Errors
+    /// As [`Self::clear_leftovers`].
+    pub fn close(&self) -> Result<Leftovers, CgroupError> {
+        let gone = self.clear_leftovers()?;
+        match &self.dialect {
+            TreeDialect::V1(tree) => tree.close()?,
+            TreeDialect::V2(tree) => tree.close()?,
+            TreeDialect::Loose { .. } => {}
+        }
         Ok(gone)
     }
 
@@ -184,7 +199,7 @@ impl Tree {
 
 fn offers_controllers(own: &Path) -> bool {
     let offered = file::read(&own.join("cgroup.controllers")).unwrap_or_default();
-    Resource::ALL.iter().any(|resource| offered.split_whitespace().any(|name| name == resource.controller()))
+    Resource::ALL.iter().any(|resource| v2::lists(&offered, *resource))
 }
 
 fn make_v1(tree: &v1::Tree, name: &LeafName) -> Result<v1::Leaf, CgroupError> {
@@ -213,7 +228,7 @@ fn make_v2(tree: &v2::Tree, name: &LeafName) -> Result<v2::Leaf, CgroupError> {
     Ok(leaf)
 }
 
-/// Removes all groups below a node; the number of them.
+/// Removes all groups below a node; the number of those right below.
 fn remove_below(node: &Leaf) -> Result<usize, CgroupError> {
     match &*node.0 {
         Dialect::V1(leaf) => remove_below_v1(&leaf.group),

@@ -81,6 +81,11 @@ impl Tree {
         Ok(Self { base, refused: Resource::ALL.into_iter().filter_map(refused).collect() })
     }
 
+    /// Undoes [`Self::open`].
+    pub fn close(&self) -> Result<(), CgroupError> {
+        self.base.groups().try_for_each(Group::remove)
+    }
+
     pub fn installer(&self) -> Hierarchies {
         self.base.map(|group| group.fixed_child("installer"))
     }

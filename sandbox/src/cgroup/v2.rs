@@ -28,8 +28,13 @@ const SUPERVISOR: &str = "supervisor";
 /// Our part of the hierarchy.
 #[derive(Debug)]
 pub(super) struct Tree {
+    root: Group,
+    base: Group,
+    supervisor: Group,
     pub installer: Group,
     pub environments: Group,
+    /// Controllers of the root that were off before.
+    enabled: Vec<Resource>,
     /// Why a resource is not held.
     pub refused: BTreeMap<Resource, String>,
 }
@@ -52,6 +57,7 @@ impl Tree {
             group.create()?;
         }
         move_all(&root, &supervisor)?;
+        let was_on = file::read(&root.file("cgroup.subtree_control"))?;
         let mut refused = BTreeMap::new();
         for resource in Resource::ALL {
             let holders = [&root, &base, &installer, &environments];
@@ -59,7 +65,26 @@ impl Tree {
                 refused.insert(resource, reason);
             }
         }
-        Ok(Self { installer, environments, refused })
+        let is_ours = |resource: &Resource| !refused.contains_key(resource) && !lists(&was_on, *resource);
+        let enabled = Resource::ALL.into_iter().filter(is_ours).collect();
+        Ok(Self { root, base, supervisor, installer, environments, enabled, refused })
+    }
+
+    /// Undoes [`Self::open`], in the order in which the kernel allows it: leaves, controllers, ourselves.
+    pub fn close(&self) -> Result<(), CgroupError> {
+        self.environments.remove()?;
+        self.installer.remove()?;
+        for resource in Resource::ALL.iter().filter(|resource| !self.refused.contains_key(resource)) {
+            file::write(&self.base.file("cgroup.subtree_control"), &format!("-{resource}"))?;
+        }
+        for resource in &self.enabled {
+            file::write(&self.root.file("cgroup.subtree_control"), &format!("-{resource}"))?;
+        }
+        move_all(&self.supervisor, &self.root)?;
+        // Another supervisor that was started from here may have its tree below; then these stay.
+        self.supervisor.remove_if_unused();
+        self.base.remove_if_unused();
+        Ok(())
     }
 
     /// A node that may hold leaves with limits.
@@ -81,18 +106,18 @@ fn without_former_run(own: &Path, subdirectory: &GroupName) -> PathBuf {
     parts[..end].iter().collect()
 }
 
-/// Moves every process of `root` to `supervisor`. Others may fork meanwhile, so again until none is left.
+/// Moves every process of `from` to `to`. Others may fork meanwhile, so again until none is left.
 ///
 /// The hierarchy's real root is no subject of the rule, and its kernel threads cannot be moved: there only we move.
-fn move_all(root: &Group, supervisor: &Group) -> Result<(), CgroupError> {
-    let own = i32::try_from(std::process::id()).expect("a pid is below 2^22 (kernel: PID_MAX_LIMIT)");
-    if !root.file("cgroup.type").exists() {
-        return supervisor.add(own);
+fn move_all(from: &Group, to: &Group) -> Result<(), CgroupError> {
+    if !from.file("cgroup.type").exists() {
+        let own = i32::try_from(std::process::id()).expect("a pid is below 2^22 (kernel: PID_MAX_LIMIT)");
+        return to.add(own);
     }
     for _ in 0..MOVE_ROUNDS_MAX {
         // 0 is a process outside of our pid namespace: nobody here can name it.
-        let pids: Vec<i32> = root.own_pids()?.into_iter().filter(|pid| *pid > 0).collect();
-        let moved = pids.iter().filter(|pid| supervisor.add(**pid).is_ok()).count();
+        let pids: Vec<i32> = from.own_pids()?.into_iter().filter(|pid| *pid > 0).collect();
+        let moved = pids.iter().filter(|pid| to.add(**pid).is_ok()).count();
         if moved == 0 {
             // None was there, or all are foreign (EPERM, ENOENT) or gone (ESRCH): enabling will tell.
             break;
@@ -103,7 +128,7 @@ fn move_all(root: &Group, supervisor: &Group) -> Result<(), CgroupError> {
 
 fn enable(group: &Group, resource: Resource, supervisor: &Group) -> Result<(), String> {
     let offered = file::read(&group.file("cgroup.controllers")).map_err(|error| sentence(&error))?;
-    if !offered.split_whitespace().any(|name| name == resource.controller()) {
+    if !lists(&offered, resource) {
         return Err(format!("{:?} is not offered the {resource} controller", group.path()));
     }
     let write = || file::write(&group.file("cgroup.subtree_control"), &format!("+{resource}"));
@@ -116,6 +141,11 @@ fn enable(group: &Group, resource: Resource, supervisor: &Group) -> Result<(), S
             write()
         })
         .map_err(|error| sentence(&error))
+}
+
+/// Is the controller in a list as `cgroup.controllers` has it?
+pub(super) fn lists(controllers: &str, resource: Resource) -> bool {
+    controllers.split_whitespace().any(|name| name == resource.controller())
 }
 
 /// An error with its causes in one line, for a reason that is kept as text.

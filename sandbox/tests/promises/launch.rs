@@ -87,6 +87,11 @@ fn user_group_priority_and_open_files_are_the_specs() {
 }
 
 #[test]
+fn the_kernel_takes_the_program_before_the_supervisor() {
+    assert_eq!(run(shell("cat /proc/self/oom_score_adj")).stdout, "500\n");
+}
+
+#[test]
 fn a_large_spec_arrives_whole() {
     let value = "x".repeat(100_000);
     let env = (0..10).map(|index| (format!("V{index}"), value.clone())).collect();

@@ -222,6 +222,22 @@ fn two_hundred_programs_leave_no_zombie_and_no_directory() {
 }
 
 #[test]
+fn a_closed_tree_leaves_no_process_and_no_directory() {
+    let tree = trees::best();
+    let before = std::fs::read_to_string("/proc/self/cgroup").expect("procfs");
+    let (_, pid) = start_in(&tree, 1, &Limits::default(), shell("exec sleep 67"));
+    assert_eq!(tree.tree.close().expect("nothing survives").processes, 1);
+    assert_eq!(end_of(pid), End::Signal(9));
+    assert!(tree.bases.iter().all(|base| !base.exists()), "{:?}", tree.bases);
+    // And again as at the next start; this process is back where it was after each.
+    let again = tree.reopen();
+    again.close().expect("nothing there");
+    let after = std::fs::read_to_string("/proc/self/cgroup").expect("procfs");
+    let moved = before.contains(&*tree.subdirectory.to_string());
+    assert!(moved || before == after, "{before} became {after}");
+}
+
+#[test]
 fn leaves_of_one_environment_come_and_go_at_the_same_time() {
     let tree = trees::best();
     std::thread::scope(|scope| {

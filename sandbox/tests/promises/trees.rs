@@ -82,9 +82,10 @@ impl TestTree {
         ("PEXVISOR_SOCKET".to_owned(), format!("/nowhere/{}/{generation}", self.subdirectory))
     }
 
-    /// All groups of the tree, by path, in all hierarchies.
+    /// All nodes and leaves of the tree, by path, in all hierarchies.
     pub fn groups(&self) -> Vec<PathBuf> {
-        let mut groups: Vec<PathBuf> = self.bases.iter().flat_map(|base| below(base)).collect();
+        let nodes = self.bases.iter().flat_map(|base| [base.join("installer"), base.join("environments")]);
+        let mut groups: Vec<PathBuf> = nodes.flat_map(|node| [vec![node.clone()], below(&node)].concat()).collect();
         groups.sort();
         groups
     }
@@ -98,10 +99,9 @@ fn below(group: &Path) -> Vec<PathBuf> {
 
 impl Drop for TestTree {
     fn drop(&mut self) {
-        self.tree.clear_leftovers().expect("nothing survives");
-        for group in self.groups().iter().rev().chain(&self.bases).chain(&self.root) {
-            // The test process itself may sit in `supervisor/`, and groups go in any order.
-            let _ = fs::remove_dir(group);
+        self.tree.close().expect("nothing survives");
+        if let Some(root) = &self.root {
+            fs::remove_dir(root).expect("an empty group");
         }
     }
 }
