@@ -83,7 +83,7 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     let gone = tree.clear_leftovers()?;
     state_dir.clear()?;
     if gone.processes > 0 {
-        tracing::warn!(processes = gone.processes, leaves = gone.leaves, "cleared what a killed supervisor left");
+        tracing::warn!(processes = gone.processes, groups = gone.groups, "cleared what a killed supervisor left");
     }
     for held in tree.enforcement() {
         tracing::info!(resource = %held.resource, tier = %held.tier, reason = held.reason, "enforcement");
@@ -104,7 +104,7 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let registry = Registry::recover(Arc::new(world))?;
 
-    let inside = doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree };
+    let inside = doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree: Arc::clone(&tree) };
     let doors = Doors::open(&config, inside).await?;
     tracing::info!(control = %config.control_address(), proxy = %doors.proxy(), "ready");
 
@@ -121,13 +121,8 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
         () = shutdown.forced() => tracing::warn!("asked twice: code servers are killed"),
     }
     doors.close().await;
-    tree_cleared(&state_dir, &config)?;
-    Ok(())
-}
-
-/// All that is left is killed and removed, whatever did not end by itself.
-fn tree_cleared(state_dir: &StateDir, config: &Config) -> Result<(), Box<dyn Error>> {
-    tree(config)?.clear_leftovers()?;
+    // All that is left is killed and removed, whatever did not end by itself.
+    tree.close()?;
     Ok(state_dir.clear()?)
 }
 

@@ -127,7 +127,8 @@ fn an_oom_kill_is_told_within_50_ms_and_nothing_else_is() {
         assert!(died.elapsed() < Duration::from_millis(50), "{:?}", died.elapsed());
     }
     assert_eq!(end_of(start_hog("pass")), End::Code(0));
-    assert!(!is_readable(&events, 50));
+    // v2 tells of other changes too; none of them is a kill.
+    assert!(!is_readable(&events, 50) || !events.take());
 }
 
 fn is_readable(events: &OomEvents, wait_ms: u16) -> bool {

@@ -23,7 +23,7 @@ use super::{
     socket::CodeSocket,
 };
 use crate::{
-    init::{Process, Reaper},
+    init::{OomGuard, Process, Reaper},
     words::{Failure, FailureReason, Limits, Revision, with_causes},
 };
 
@@ -113,6 +113,8 @@ struct Running {
     process: Process,
     leaf: Leaf,
     socket: CodeSocket,
+    /// Where the kernel ends one process for want of memory, all of the generation ends.
+    _oom_guard: Option<OomGuard>,
     readers: Vec<tokio::task::JoinHandle<io::Result<()>>>,
 }
 
@@ -123,6 +125,7 @@ impl Running {
         let program = sandbox::Program { path: line.program, args: line.args, env, cwd: line.cwd };
         plan.place.make().map_err(|error| internal(format!("make {}: {error}", plan.place.run.display())))?;
         let leaf = make_leaf(plan, &surroundings.tree)?;
+        let oom_guard = OomGuard::watch(&leaf).map_err(|error| internal(with_causes(&error)))?;
         let (out_read, out_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
         let (err_read, err_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
         let spec = Spec::new(program).map_err(|error| Failure::new(FailureReason::BadCommand, error))?;
@@ -145,7 +148,7 @@ impl Running {
             tokio::spawn(output.clone().collect(number, Stream::Stderr, err_read.into())),
         ];
         let socket = owned_socket(&plan.place, leaf.clone());
-        Ok(Self { process, leaf, socket, readers })
+        Ok(Self { process, leaf, socket, _oom_guard: oom_guard, readers })
     }
 
     /// Until it is told to end, ends by itself or fails. Also says how long it may take to exit: a generation that

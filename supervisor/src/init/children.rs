@@ -63,12 +63,6 @@ impl Process {
         end.expect("waited for")
     }
 
-    /// How the child ended; `None` while it lives.
-    #[cfg(test)]
-    pub fn end(&self) -> Option<End> {
-        *self.end.borrow()
-    }
-
     /// Sends a signal to this child alone; nothing happens when it has ended.
     ///
     /// # Errors

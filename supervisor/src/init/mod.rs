@@ -3,11 +3,13 @@
 //! Works the same as a plain child of something else. Knows nothing of what the children are.
 
 mod children;
+mod oom;
 mod piped;
 mod reaper;
 mod signals;
 
 pub use children::Process;
+pub use oom::OomGuard;
 pub use piped::Piped;
 pub use reaper::Reaper;
 pub use signals::Shutdown;

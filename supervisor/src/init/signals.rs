@@ -71,12 +71,6 @@ impl Shutdown {
         self.wish.send_modify(|wish| *wish = if *wish == Wish::Run { Wish::Graceful } else { Wish::Immediate });
     }
 
-    /// Is the end asked for?
-    #[cfg(test)]
-    pub fn is_requested(&self) -> bool {
-        *self.wish.borrow() >= Wish::Graceful
-    }
-
     /// Waits until the end is asked for, gracefully or at once.
     pub async fn requested(&self) {
         self.reached(Wish::Graceful).await;
@@ -124,7 +118,7 @@ mod tests {
     #[tokio::test]
     async fn the_first_request_is_graceful_and_the_second_is_not() {
         let shutdown = Shutdown::new();
-        assert!(!shutdown.is_requested());
+        assert!(tokio::time::timeout(MOMENT, shutdown.requested()).await.is_err());
         shutdown.request();
         shutdown.requested().await;
         assert!(tokio::time::timeout(MOMENT, shutdown.forced()).await.is_err());

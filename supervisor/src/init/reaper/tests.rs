@@ -6,11 +6,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use pexvisor_sandbox::{End, LaunchError, Program, Spec, StageProgram, signal};
+use pexvisor_sandbox::{
+    End, Exit, LaunchError, Program, Spec, StageProgram,
+    cgroup::{GroupName, LeafName, Limits, Mounts, Tree},
+    signal,
+    stray::Marker,
+};
 use tokio::task::JoinSet;
 
 use super::Reaper;
-use crate::init::Process;
+use crate::init::{OomGuard, Process};
 
 /// How long an event that must happen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -73,7 +78,7 @@ async fn all_who_wait_hear_of_the_end_and_so_does_who_comes_late() {
     let mut process = spawn(&reaper, "exec sleep 60".to_owned()).await;
     let mut other = process.clone();
     let waiting = tokio::spawn(async move { other.wait().await });
-    assert_eq!(process.end(), None);
+    assert!(!waiting.is_finished());
     process.signal(signal::Signal::TERM).expect("our child");
     assert_eq!(waiting.await.expect("no panic"), End::Signal(15));
     assert_eq!(process.wait().await, End::Signal(15));
@@ -104,6 +109,28 @@ async fn a_piped_child_reads_what_is_written_and_is_read() {
     assert!(out.ends_with("HELLO"), "{out}");
     assert_eq!(err, "oops\n");
     assert_eq!(piped.process.wait().await, End::Code(4));
+}
+
+#[tokio::test]
+async fn a_first_process_ends_out_of_memory_with_the_worker_that_the_kernel_killed() {
+    let subdirectory: GroupName = format!("pexvisor-oom-{}", std::process::id()).parse().expect("a good name");
+    let mounts = Mounts::discover().expect("procfs");
+    let tree = Tree::open(&mounts, &subdirectory, Marker::prefix("PEXVISOR_SOCKET", "/nowhere/"));
+    let limits = Limits { memory_bytes_max: Some(32 << 20), ..Limits::default() };
+    let leaf = tree.create_leaf(&LeafName::Install("hog".parse().expect("a good name")), &limits).expect("a leaf");
+    let _guard = OomGuard::watch(&leaf).expect("watched").expect("this test needs writable control groups");
+    let hog = "b=bytearray(1<<20)\nwhile True: b+=bytes(len(b))";
+    let spec = shell(&format!("/usr/bin/python3 -c '{hog}' & exec sleep 60")).in_leaf(&leaf);
+    let mut process = reaper().spawn(&spec).expect("a running shell");
+    let end = tokio::time::timeout(PATIENCE, process.wait()).await.expect("ended long before its sleep");
+    let exit = Exit::new(end, &leaf.usage());
+    assert_eq!((exit.end, exit.out_of_memory), (End::Signal(9), true));
+    tree.clear_leftovers().expect("nothing survives");
+    for own in mounts.v1.values() {
+        for child in ["installer", "environments", "supervisor", ""] {
+            let _ = std::fs::remove_dir(own.join(subdirectory.to_string()).join(child));
+        }
+    }
 }
 
 async fn until(what: &str, done: impl Fn() -> bool) {
