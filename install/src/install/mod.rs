@@ -4,8 +4,10 @@
 //! same at the same time, and this one may be killed at any instant.
 
 mod choose;
+mod layers;
 mod layout;
 mod scripts;
+mod summary;
 mod wheels;
 
 use std::{fs, io, path::Path};

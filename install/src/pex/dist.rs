@@ -78,7 +78,7 @@ impl Dist {
                 let entries = trees.remove(name.as_str()).ok_or_else(missing)?;
                 let prefix = DEPS.len() + name.len() + 2;
                 let place = |at: usize| placed_in_tree(&pex.entries()[at].path[prefix..], at);
-                Self::new(name, entries.into_iter().filter_map(place).collect(), pex, None, reader)
+                Self::new(name, entries.into_iter().filter_map(place).collect(), pex, reader)
             }
         };
         info.distributions.keys().map(read).collect()
@@ -96,7 +96,7 @@ impl Dist {
         let stem = data_stem(&archive);
         let files = archive.entries().iter().enumerate().filter(|(_, entry)| entry.is_file());
         let placed = files.filter_map(|(at, entry)| placed_in_wheel(&entry.path, stem.as_deref(), at)).collect();
-        let mut dist = Self::new(name, placed, &archive, None, reader)?;
+        let mut dist = Self::new(name, placed, &archive, reader)?;
         dist.wheel_entry = Some(at);
         dist.nested = Some(archive);
         Ok(dist)
@@ -106,7 +106,6 @@ impl Dist {
         file_name: &str,
         mut files: Vec<Placed>,
         archive: &Archive,
-        nested: Option<Archive>,
         reader: &mut EntryReader,
     ) -> Result<Self, PexError> {
         let bad = |problem: &str| PexError::Distribution { name: file_name.to_owned(), problem: problem.to_owned() };
@@ -130,7 +129,7 @@ impl Dist {
         }
         let scripts = metadata::scripts(&text("entry_points.txt")?.unwrap_or_default());
         let file_name = file_name.to_owned();
-        Ok(Self { file_name, wheel, metadata, dist_info, scripts, files, nested, wheel_entry: None })
+        Ok(Self { file_name, wheel, metadata, dist_info, scripts, files, nested: None, wheel_entry: None })
     }
 }
 
