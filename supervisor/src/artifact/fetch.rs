@@ -13,7 +13,7 @@ use super::{
     staging::{Staging, Written},
 };
 use crate::{
-    metrics::{ArtifactMetrics, FetchOutcome},
+    metrics::ArtifactMetrics,
     words::{Digest, Failure, FailureReason},
 };
 
@@ -50,20 +50,15 @@ pub struct Fetch {
     places: Places,
     sources: Sources,
     bytes_max: u64,
-    flights: Flights<Digest, FetchResult, Written>,
     metrics: ArtifactMetrics,
+    flights: Flights<Digest, FetchResult, Written>,
 }
 
 impl Fetch {
     /// Fetches artifacts of up to `bytes_max` each.
     pub fn new(places: Places, bytes_max: u64, metrics: ArtifactMetrics) -> Arc<Self> {
-        Arc::new(Self {
-            places,
-            sources: Sources::from_environment(Patience::default()),
-            bytes_max,
-            flights: Flights::new(),
-            metrics,
-        })
+        let sources = Sources::from_environment(Patience::default());
+        Arc::new(Self { places, sources, bytes_max, metrics, flights: Flights::new() })
     }
 
     /// The artifact if it is on disk. Its name is trusted: it gets that name only after its bytes were hashed, by a
@@ -77,26 +72,7 @@ impl Fetch {
     /// do not come, it starts a fetch from its own.
     pub fn start(self: &Arc<Self>, digest: Digest, location: &Location) -> Passenger<FetchResult, Written> {
         let (fetch, location) = (self.clone(), location.clone());
-        self.flights.board(&digest, move |progress| async move {
-            let result = fetch.run(digest, &location, progress).await;
-            fetch.count(&result);
-            result
-        })
-    }
-
-    /// Counts an artifact that was on disk.
-    pub fn count_cached(&self) {
-        self.metrics.fetch_ended(FetchOutcome::Cached);
-    }
-
-    fn count(&self, result: &FetchResult) {
-        match result {
-            Ok(fetched) => {
-                self.metrics.fetch_ended(FetchOutcome::Fetched);
-                self.metrics.fetch_bytes.inc_by(fetched.bytes);
-            }
-            Err(_) => self.metrics.fetch_ended(FetchOutcome::Failed),
-        }
+        self.flights.board(&digest, move |progress| async move { fetch.run(digest, &location, progress).await })
     }
 
     async fn run(&self, digest: Digest, location: &Location, progress: watch::Sender<Written>) -> FetchResult {
@@ -106,7 +82,9 @@ impl Fetch {
         }
         let staging =
             Staging::create(self.places.staging("fetch"), self.bytes_max, progress).map_err(SourceError::from)?;
-        self.sources.fill(location, &staging).await?;
+        let filled = self.sources.fill(location, &staging).await;
+        self.metrics.fetch_bytes.inc_by(staging.written());
+        filled?;
         let (found, bytes) = staging.digest().await.map_err(SourceError::from)?;
         if found != digest {
             return Err(FetchError::WrongBytes { at: location.to_string(), bytes, found });
@@ -167,6 +145,7 @@ mod tests {
     use sha2::{Digest as _, Sha256};
 
     use super::*;
+    use crate::metrics::Metrics;
 
     fn digest_of(bytes: &[u8]) -> Digest {
         Digest::from_bytes(Sha256::digest(bytes).into())
@@ -175,7 +154,7 @@ mod tests {
     fn fetch_below(state: &Path, bytes_max: u64) -> Arc<Fetch> {
         let places = Places::below(state);
         places.all().iter().for_each(|place| fs::create_dir_all(place).expect("made"));
-        Fetch::new(places, bytes_max, crate::metrics::Metrics::new().artifacts)
+        Fetch::new(places, bytes_max, Metrics::new().artifacts)
     }
 
     /// A fetch, and a store of one file.

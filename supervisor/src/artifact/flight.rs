@@ -80,7 +80,7 @@ where
 
     /// Whether this job is under way.
     #[cfg(test)]
-    pub fn is_under_way(&self, key: &K) -> bool {
+    fn is_under_way(&self, key: &K) -> bool {
         self.lock().get(key).is_some_and(|flight| flight.landing.upgrade().is_some())
     }
 

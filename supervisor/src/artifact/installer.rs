@@ -103,8 +103,12 @@ struct Running {
     leaf: OwnedLeaf,
 }
 
-/// Kills and removes the leaf when dropped: also when whoever waits for the process gives up.
-struct OwnedLeaf(Option<Leaf>);
+/// Kills the processes in the leaf and removes it when dropped: also when whoever waits for the process gives up.
+struct OwnedLeaf {
+    leaf: Option<Leaf>,
+    /// What a killed process leaves behind.
+    staging: Option<PathBuf>,
+}
 
 impl Workshop {
     /// A workshop with this installer.
@@ -122,8 +126,9 @@ impl Workshop {
         urgency: Urgency,
         mut on_progress: impl FnMut(Event),
     ) -> Result<Event, InstallerError> {
-        let request = serde_json::to_vec(request).expect("plain data has a JSON form");
-        let mut running = self.start(&self.installer.path, &self.installer.args, urgency, request).await?;
+        let input = serde_json::to_vec(request).expect("plain data has a JSON form");
+        let mut running = self.start(&self.installer.path, &self.installer.args, urgency, input).await?;
+        running.leaf.staging = staging_of(request);
         while let Some(line) = running.next_line().await? {
             match serde_json::from_slice(&line) {
                 Ok(event @ Event::Progress { .. }) => on_progress(event),
@@ -189,7 +194,7 @@ impl Workshop {
         };
         let leaf = self.tree.create_leaf(&name, &limits)?;
         let spec = Spec::new(program)?.in_leaf(&leaf).with_nice(nice);
-        let leaf = OwnedLeaf(Some(leaf));
+        let leaf = OwnedLeaf { leaf: Some(leaf), staging: None };
         Ok((self.reaper.spawn_piped(spec)?, leaf))
     }
 }
@@ -235,16 +240,25 @@ impl Running {
 
 impl Drop for OwnedLeaf {
     fn drop(&mut self) {
-        let Some(leaf) = self.0.take() else { return };
+        let (Some(leaf), staging) = (self.leaf.take(), self.staging.take()) else { return };
         let end = move || {
             if let Err(error) = leaf.kill().and_then(|()| leaf.remove()) {
                 tracing::warn!(%error, "an installer's cgroup is left behind until the next start");
             }
+            // It removes it itself, unless it was killed. What stays goes at the next start.
+            let _ = staging.map(std::fs::remove_dir_all);
         };
         match tokio::runtime::Handle::try_current() {
             // The kill waits for the processes to be gone.
             Ok(runtime) => drop(runtime.spawn_blocking(end)),
             Err(_) => end(),
         }
+    }
+}
+
+fn staging_of(request: &Request) -> Option<PathBuf> {
+    match request {
+        Request::Install(request) => Some(request.staging.clone()),
+        Request::Compile(_) => None,
     }
 }

@@ -30,14 +30,15 @@ pub struct Interpreters {
 }
 
 impl Interpreters {
-    /// Starts to look: at the paths given first, then along PATH and in the usual directories.
+    /// Starts to look: at the paths given, or if there are none along PATH and in the usual directories.
     pub fn look_for(workshop: Workshop, given: Vec<PathBuf>) -> Self {
         let (sender, found) = watch::channel(None);
         let interpreters = Self { workshop, found };
         let asking = interpreters.clone();
         tokio::spawn(async move {
             let path = std::env::var_os("PATH").unwrap_or_default();
-            let paths = tokio::task::spawn_blocking(move || candidates(&given, &path)).await.unwrap_or_default();
+            let look = move || if given.is_empty() { candidates(&[], &path) } else { given };
+            let paths = tokio::task::spawn_blocking(look).await.unwrap_or_default();
             let answers = stream::iter(paths).map(|path| asking.probe(path)).buffered(PROBES_AT_ONCE);
             let list: Vec<Interpreter> = answers.filter_map(|answer| async { answer }).collect().await;
             sender.send_replace(Some(list.into()));

@@ -58,7 +58,7 @@ pub struct Config {
     pub store: Store,
     /// Bytes that artifacts, installs, wheels and venvs may take together; half of the disk, at most 20 GiB, if `None`.
     pub cache_bytes_max: Option<u64>,
-    /// Interpreters to be tried before those on PATH.
+    /// The interpreters to offer to artifacts; those on PATH and in the usual directories if there are none.
     pub interpreters: Vec<PathBuf>,
     /// The installer.
     pub installer: InstallerProgram,
@@ -79,6 +79,7 @@ struct Inner {
     install: Arc<Install>,
     sweep: Arc<Sweep>,
     byte_code: ByteCode,
+    metrics: ArtifactMetrics,
 }
 
 /// Everything that a code server needs of its artifacts, on disk and held there as long as this lives.
@@ -132,7 +133,8 @@ impl Artifacts {
         let install = Install::new(places.clone(), workshop.clone(), interpreters.clone());
         let sweep = Sweep::new(places.clone(), holds.clone(), install.wheels.clone(), bytes_max);
         let inner = Inner {
-            fetch: Fetch::new(places.clone(), bytes_max, metrics),
+            fetch: Fetch::new(places.clone(), bytes_max, metrics.clone()),
+            metrics,
             byte_code: ByteCode::start(workshop, sweep.clone()),
             store: config.store,
             places,

@@ -12,12 +12,16 @@ use tokio::sync::watch;
 
 use super::{
     Artifacts, Composition, Depth, Hold, Inner, Prepared,
-    fetch::{FetchResult, Fetched},
+    fetch::{FetchError, FetchResult, Fetched},
     flight::{Berth, Passenger},
     install::Wanted,
+    source::Location,
     staging::Written,
 };
-use crate::words::{ArtifactRef, Digest, Failure, FailureReason};
+use crate::{
+    metrics::FetchOutcome,
+    words::{ArtifactRef, Digest, Failure, FailureReason},
+};
 
 /// Least time between two reports on one artifact: a person sees no more, and a client need not take more.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
@@ -67,18 +71,34 @@ impl Artifacts {
         let wanted = Wanted { digests, interpreter: interpreter.map(Path::to_owned) };
         let first = self.inner.attempt(artifacts, &wanted, &progress).await;
         let made = match first {
-            Err(failure) if failure.reason == FailureReason::DiskFull => {
+            Err(Setback::DiskFull(failure)) => {
                 tracing::warn!(message = failure.message, "the disk is full: sweeping, then trying once more");
                 self.inner.sweep.sweep(Depth::Everything).await;
-                self.inner.attempt(artifacts, &wanted, &progress).await?
+                self.inner.attempt(artifacts, &wanted, &progress).await.map_err(Setback::into_failure)?
             }
-            first => first?,
+            first => first.map_err(Setback::into_failure)?,
         };
         self.inner.mark_used(&made.composition);
         if made.new == New::Yes {
             self.sweep_later();
         }
         Ok(made.into_prepared(hold))
+    }
+}
+
+/// What an attempt failed of.
+enum Setback {
+    /// The disk: a sweep may help.
+    DiskFull(Failure),
+    /// Anything else, the quota among it: a sweep does not help.
+    Other(Failure),
+}
+
+impl Setback {
+    fn into_failure(self) -> Failure {
+        match self {
+            Self::DiskFull(failure) | Self::Other(failure) => failure,
+        }
     }
 }
 
@@ -102,15 +122,15 @@ impl Inner {
         artifacts: &[ArtifactRef],
         wanted: &Wanted,
         progress: &(impl Fn(Progress) + Sync),
-    ) -> Result<Made, Failure> {
+    ) -> Result<Made, Setback> {
         let started = Instant::now();
         if let Some(composition) = self.install.cached(wanted).await {
             wanted.digests.iter().for_each(|digest| self.tell_cached(*digest, progress));
-            let composition = Arc::new(composition);
             let install_time = started.elapsed();
+            let composition = Arc::new(composition);
             return Ok(Made { composition, new: New::No, fetch_time: Duration::ZERO, install_time });
         }
-        self.check_room().await?;
+        self.check_room().await.map_err(Setback::Other)?;
         try_join_all(artifacts.iter().map(|artifact| self.fetch_one(artifact, progress))).await?;
         let fetch_time = started.elapsed();
         let missing = |digest: &&Digest| !self.install.is_installed(**digest);
@@ -119,7 +139,10 @@ impl Inner {
             let cached = !missing.contains(digest);
             progress(Progress::Installing { digest: *digest, cached, done: cached });
         }
-        let composition = self.install.install(wanted).await?;
+        let composition = self.install.install(wanted).await.map_err(|failure| match failure.reason {
+            FailureReason::DiskFull => Setback::DiskFull(failure),
+            _ => Setback::Other(failure),
+        })?;
         missing.iter().for_each(|digest| progress(Progress::Installing { digest: *digest, cached: false, done: true }));
         Ok(Made { composition, new: New::Yes, fetch_time, install_time: started.elapsed() - fetch_time })
     }
@@ -141,32 +164,43 @@ impl Inner {
         Ok(())
     }
 
-    async fn fetch_one(&self, artifact: &ArtifactRef, progress: &(impl Fn(Progress) + Sync)) -> Result<(), Failure> {
+    async fn fetch_one(&self, artifact: &ArtifactRef, progress: &(impl Fn(Progress) + Sync)) -> Result<(), Setback> {
         let digest = artifact.digest;
-        let location = self.store.locate(artifact);
-        let location =
-            location.map_err(|error| Failure::new(FailureReason::Fetch, format_args!("failed to fetch: {error}")))?;
+        let bad = |error| Setback::Other(Failure::new(FailureReason::Fetch, format_args!("failed to fetch: {error}")));
+        let location = self.store.locate(artifact).map_err(bad)?;
         if let Some(Fetched { bytes }) = self.fetch.cached(digest) {
+            self.metrics.fetch_ended(FetchOutcome::Cached);
             progress(Progress::Fetching { digest, bytes, total: bytes, cached: true });
             return Ok(());
         }
+        let landed = self.fetch_from(digest, &location, progress).await;
+        self.metrics.fetch_ended(if landed.is_ok() { FetchOutcome::Fetched } else { FetchOutcome::Failed });
+        let full = landed.as_ref().is_err_and(FetchError::is_disk_full);
+        let landed = landed.map_err(|error| error.into_failure(digest));
+        let Fetched { bytes } = landed.map_err(if full { Setback::DiskFull } else { Setback::Other })?;
+        progress(Progress::Fetching { digest, bytes, total: bytes, cached: false });
+        Ok(())
+    }
+
+    async fn fetch_from(
+        &self,
+        digest: Digest,
+        location: &Location,
+        progress: &(impl Fn(Progress) + Sync),
+    ) -> FetchResult {
         loop {
-            let passenger = self.fetch.start(digest, &location);
+            let passenger = self.fetch.start(digest, location);
             let berth = passenger.berth;
             match land(digest, passenger, progress).await {
                 // The other one may have been sent to a bad place.
                 Err(error) if berth == Berth::Guest && !error.is_disk_full() => {}
-                landed => {
-                    let Fetched { bytes } = landed.map_err(|error| error.into_failure(digest))?;
-                    progress(Progress::Fetching { digest, bytes, total: bytes, cached: false });
-                    return Ok(());
-                }
+                landed => return landed,
             }
         }
     }
 
     fn tell_cached(&self, digest: Digest, progress: &impl Fn(Progress)) {
-        self.fetch.count_cached();
+        self.metrics.fetch_ended(FetchOutcome::Cached);
         let bytes = self.fetch.cached(digest).map_or(0, |fetched| fetched.bytes);
         progress(Progress::Fetching { digest, bytes, total: bytes, cached: true });
         progress(Progress::Installing { digest, cached: true, done: true });

@@ -114,6 +114,11 @@ impl Staging {
         .await
     }
 
+    /// Bytes written so far.
+    pub fn written(&self) -> u64 {
+        self.inner.progress.borrow().bytes
+    }
+
     /// The digest and the number of all bytes written.
     pub async fn digest(&self) -> io::Result<(Digest, u64)> {
         let inner = self.inner.clone();

@@ -145,12 +145,12 @@ async fn each_lasting_failure_has_an_error_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_stall_is_given_up_in_two_windows() {
+async fn a_stall_is_given_up_after_two_windows() {
     for client in [Client::Http, Client::S3] {
         let server = FaultServer::start(content(), |_, _| Reply::Broken(0, End::Stall)).await;
         let started = Instant::now();
         fetch(client, &server).await.expect_err("it stalls");
-        assert!(started.elapsed() < 5 * QUICK.stall_window, "{client:?}: {:?}", started.elapsed());
+        assert!(started.elapsed() < 10 * QUICK.stall_window, "{client:?}: {:?}", started.elapsed());
     }
 }
 
