@@ -116,10 +116,8 @@ fn bad(message: String) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use std::{collections::BTreeMap, time::Duration};
-
     use super::*;
-    use crate::words::{ArtifactRef, ArtifactSource, Command, Digest, Limits};
+    use crate::words::{Command, samples};
 
     fn line(kind: CommandKind, args: &[&str]) -> Result<CommandLine, Failure> {
         let composition = Composition {
@@ -134,19 +132,8 @@ mod tests {
     }
 
     fn spec(kind: CommandKind, args: &[&str]) -> RevisionSpec {
-        let artifact = ArtifactRef { digest: Digest::from_bytes([0; 32]), source: ArtifactSource::Store };
-        RevisionSpec {
-            artifacts: vec![artifact],
-            command: Command { kind, args: args.iter().map(ToString::to_string).collect() },
-            env: BTreeMap::new(),
-            limits: Limits::default(),
-            interpreter: None,
-            start_timeout: Duration::ZERO,
-            health_service: String::new(),
-            drain_timeout: Duration::ZERO,
-            terminate_timeout: Duration::ZERO,
-            label: String::new(),
-        }
+        let args = args.iter().map(ToString::to_string).collect();
+        RevisionSpec { command: Command { kind, args }, ..samples::spec() }
     }
 
     #[test]

@@ -50,25 +50,12 @@ fn contract(place: &Place, revision: &Revision) -> [(String, String); 4] {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
-    use crate::words::{Command, CommandKind, Limits, RevisionSpec};
+    use crate::words::{RevisionSpec, samples};
 
     fn revision(env: &[(&str, &str)]) -> Revision {
-        let spec = RevisionSpec {
-            artifacts: Vec::new(),
-            command: Command { kind: CommandKind::EntryPoint, args: Vec::new() },
-            env: env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-            limits: Limits::default(),
-            interpreter: None,
-            start_timeout: Duration::ZERO,
-            health_service: String::new(),
-            drain_timeout: Duration::ZERO,
-            terminate_timeout: Duration::ZERO,
-            label: String::new(),
-        };
-        Revision { number: 3, spec, image: String::new() }
+        let env = env.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Revision { number: 3, spec: RevisionSpec { env, ..samples::spec() }, image: String::new() }
     }
 
     #[test]

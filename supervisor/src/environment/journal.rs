@@ -175,3 +175,55 @@ fn failed(operation: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Jou
     let path = path.into();
     move |source| JournalError::Io { operation, path, source }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::samples;
+
+    fn record() -> Record {
+        let revision = Revision { number: 3, spec: samples::spec(), image: "image:1".into() };
+        let state = State {
+            revisions: [(3, revision)].into(),
+            newest: 3,
+            promised: Some(Promised { revision: 3, life: Life::Serving(7) }),
+            newest_generation: 7,
+            ..State::default()
+        };
+        Record::of(&"etl".parse().expect("a name"), &state, &VecDeque::new())
+    }
+
+    #[test]
+    fn a_record_reads_back_and_generations_are_not_numbered_twice() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let journal = Journal::open(dir.path()).expect("writable");
+        journal.write(&record()).expect("room");
+        let read = Journal::open(dir.path()).and_then(|journal| journal.read_all()).expect("readable");
+        assert_eq!(read, [record()]);
+        let (state, _) = record().restore();
+        assert_eq!(state.promised, Some(Promised { revision: 3, life: Life::Pausing }));
+        assert!(state.newest_generation > 7);
+    }
+
+    #[test]
+    fn a_half_written_record_is_removed_and_the_old_one_read() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let journal = Journal::open(dir.path()).expect("writable");
+        journal.write(&record()).expect("room");
+        let half = dir.path().join("environments/etl.json.new");
+        fs::write(&half, b"{\"form").expect("room");
+        assert_eq!(journal.read_all().expect("readable"), [record()]);
+        assert!(!half.exists());
+    }
+
+    #[test]
+    fn a_record_that_this_version_cannot_read_is_refused_by_name() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let journal = Journal::open(dir.path()).expect("writable");
+        let mut value = serde_json::to_value(record()).expect("plain data");
+        value["format"] = 99.into();
+        fs::write(dir.path().join("environments/etl.json"), value.to_string()).expect("room");
+        let error = journal.read_all().expect_err("format 99").to_string();
+        assert!(error.contains("etl.json") && error.contains("99"), "{error}");
+    }
+}

@@ -8,7 +8,7 @@ use std::{
 use proptest::prelude::*;
 
 use super::*;
-use crate::words::{ArtifactRef, ArtifactSource, Command, CommandKind, Digest, Limits, Phase, RevisionSpec};
+use crate::words::{Phase, samples};
 
 /// What a user, the work or the clock may do next. Numbers pick among what is there.
 #[derive(Clone, Debug)]
@@ -203,20 +203,7 @@ fn failure() -> Failure {
 }
 
 fn revision(number: RevisionNumber) -> Revision {
-    let artifact = ArtifactRef { digest: Digest::from_bytes([0; 32]), source: ArtifactSource::Store };
-    let spec = RevisionSpec {
-        artifacts: vec![artifact],
-        command: Command { kind: CommandKind::EntryPoint, args: Vec::new() },
-        env: BTreeMap::new(),
-        limits: Limits::default(),
-        interpreter: None,
-        start_timeout: Duration::from_secs(1),
-        health_service: String::new(),
-        drain_timeout: Duration::from_secs(1),
-        terminate_timeout: Duration::from_secs(1),
-        label: String::new(),
-    };
-    Revision { number, spec, image: String::new() }
+    Revision { number, spec: samples::spec(), image: String::new() }
 }
 
 fn moves() -> impl Strategy<Value = Vec<Move>> {
