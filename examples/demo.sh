@@ -125,9 +125,9 @@ stop_pexvisor() {
 # Code servers name the state directory in their environment.
 check_nothing_left() {
   local left
-  left=$(grep -lF "$state" /proc/[0-9]*/environ 2>/dev/null | grep -v "/$$/" || true)
+  left=$(grep -slF "$state" /proc/[0-9]*/environ | grep -v "/$$/" || true)
   for file in $left; do
-    ! grep -qF "PEXVISOR_SOCKET=$state" "${file}" || fail "left running: ${file%/environ}"
+    ! grep -sqF "PEXVISOR_SOCKET=$state" "$file" || fail "left running: ${file%/environ}"
   done
   [[ -z $(find "$state" -type s) ]] || fail "sockets left: $(find "$state" -type s)"
   echo "   no process, no socket left"
@@ -147,6 +147,6 @@ step "load: calls without a pause on 4 connections"; start_load; took
 step "fast deploy under load: new source, deps cached"; deploy v2; took
 step "end the load"; end_load; took
 step "list the repository through the proxy"; client ask; took
-step "stop pexvisor"; stop_pexvisor; check_nothing_left; took
+step "stop pexvisor (Dagster's code server takes some 10 s to end by itself)"; stop_pexvisor; check_nothing_left; took
 echo
 echo "done: v1 and v2 were deployed, and no call failed"
