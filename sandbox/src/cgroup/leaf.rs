@@ -72,7 +72,11 @@ impl Leaf {
     /// # Errors
     /// As [`Self::pids`].
     pub fn contains(&self, pid: i32) -> Result<bool, CgroupError> {
-        Ok(self.pids()?.contains(&pid))
+        match &*self.0 {
+            Dialect::V1(leaf) => leaf.contains(pid),
+            Dialect::V2(leaf) => leaf.contains(pid),
+            Dialect::Loose(leaf) => Ok(leaf.pids().contains(&pid)),
+        }
     }
 
     /// What the leaf has used. Read it before [`Self::remove`].

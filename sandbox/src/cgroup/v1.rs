@@ -172,6 +172,16 @@ impl Leaf {
         Ok(pids.into_iter().collect())
     }
 
+    /// In any hierarchy; asked for every connection to a code server, so the first that knows it will do.
+    pub fn contains(&self, pid: i32) -> Result<bool, CgroupError> {
+        for group in self.group.groups() {
+            if group.pids()?.contains(&pid) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     pub fn usage(&self) -> Usage {
         let number =
             |group: &Option<Group>, name: &str| group.as_ref().and_then(|group| file::number(&group.file(name)));

@@ -70,8 +70,11 @@ impl Tree {
         Ok(Self { root, base, supervisor, installer, environments, enabled, refused })
     }
 
-    /// Undoes [`Self::open`], in the order in which the kernel allows it: leaves, controllers, ourselves.
+    /// Undoes [`Self::open`], in the order in which the kernel allows it: leaves, controllers, ourselves. Again is fine.
     pub fn close(&self) -> Result<(), CgroupError> {
+        if !self.base.path().exists() {
+            return Ok(());
+        }
         self.environments.remove()?;
         self.installer.remove()?;
         for resource in Resource::ALL.iter().filter(|resource| !self.refused.contains_key(resource)) {
@@ -180,6 +183,10 @@ impl Leaf {
 
     pub fn pids(&self) -> Result<Vec<i32>, CgroupError> {
         self.group.pids()
+    }
+
+    pub fn contains(&self, pid: i32) -> Result<bool, CgroupError> {
+        Ok(self.pids()?.contains(&pid))
     }
 
     pub fn usage(&self) -> Usage {

@@ -125,12 +125,7 @@ async fn a_first_process_ends_out_of_memory_with_the_worker_that_the_kernel_kill
     let end = tokio::time::timeout(PATIENCE, process.wait()).await.expect("ended long before its sleep");
     let exit = Exit::new(end, &leaf.usage());
     assert_eq!((exit.end, exit.out_of_memory), (End::Signal(9), true));
-    tree.clear_leftovers().expect("nothing survives");
-    for own in mounts.v1.values() {
-        for child in ["installer", "environments", "supervisor", ""] {
-            let _ = std::fs::remove_dir(own.join(subdirectory.to_string()).join(child));
-        }
-    }
+    tree.close().expect("nothing survives");
 }
 
 async fn until(what: &str, done: impl Fn() -> bool) {
