@@ -89,3 +89,9 @@ impl fmt::Display for Operation {
         }
     }
 }
+
+/// An error with its causes in one line, for a reason that is kept as text.
+pub(super) fn sentence(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |error| error.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+}

@@ -9,12 +9,14 @@
 use std::{path::Path, sync::Arc};
 
 use super::{
-    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier, file,
+    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier,
+    error::sentence,
+    file,
     group::Group,
     leaf::Dialect,
     loose,
     v1::{self, Hierarchies},
-    v2::{self, sentence},
+    v2,
 };
 use crate::stray::{self, Marker};
 

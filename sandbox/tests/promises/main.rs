@@ -5,5 +5,6 @@
 
 mod launch;
 mod leaf;
+mod limits;
 mod support;
 mod trees;

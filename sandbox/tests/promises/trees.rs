@@ -9,9 +9,12 @@ use std::{
 };
 
 use pexvisor_sandbox::{
+    Program, Spec,
     cgroup::{GroupName, Leaf, LeafName, Limits, Mounts, Tier, Tree},
     stray::Marker,
 };
+
+use crate::support::start;
 
 /// How long an event that must happen may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,6 +92,15 @@ impl TestTree {
         groups.sort();
         groups
     }
+}
+
+/// Starts the program in a new leaf of the tree, marked as the tree's processes are.
+pub fn start_in(tree: &TestTree, generation: u64, limits: &Limits, program: Program) -> (Leaf, i32) {
+    let leaf = tree.leaf(generation, limits);
+    let env = [tree.mark(generation)].into();
+    let spec = Spec::new(Program { env, ..program }).expect("a good spec").in_leaf(&leaf);
+    let pid = start(&spec);
+    (leaf, pid)
 }
 
 fn below(group: &Path) -> Vec<PathBuf> {
