@@ -6,6 +6,7 @@
 mod choose;
 mod layers;
 mod layout;
+mod record;
 mod scripts;
 mod summary;
 mod wheels;

@@ -4,7 +4,10 @@ use std::{path::PathBuf, sync::Mutex};
 
 use sha2::{Digest as _, Sha256};
 
-use super::layout::Layout;
+use super::{
+    layout::Layout,
+    record::{is_record, is_wrapper},
+};
 use crate::{
     archive::{Archive, EntryKind},
     forest::scheme_directory,
@@ -99,7 +102,8 @@ impl Layout<'_> {
     /// The files to write for a missing wheel.
     pub(super) fn wheel_jobs<'a>(&'a self, missing: &'a Missing<'_>) -> impl Iterator<Item = FileJob<'a>> {
         let archive = missing.dist.nested.as_ref().unwrap_or(&self.pex.archive);
-        missing.dist.files.iter().map(move |file| {
+        let dist = missing.dist;
+        dist.files.iter().filter(|file| !is_record(dist, file) && !is_wrapper(dist, file)).map(move |file| {
             let path = missing.staged.join(scheme_directory(file.scheme)).join(self.path_of(file.scheme, &file.path));
             let executable = if file.scheme == Scheme::Scripts { Executable::Always } else { Executable::AsStored };
             FileJob { archive, entry: file.entry, path, executable }
@@ -117,10 +121,9 @@ impl Layout<'_> {
     pub(super) fn publish_wheels(&self, missing: &[Missing<'_>]) -> Result<(), TreeError> {
         for wheel in missing {
             tree::make_dir(&wheel.staged)?;
-            if let Some((path, text)) = wheel.dist.missing_record() {
-                let site = wheel.staged.join(scheme_directory(Scheme::Site));
-                tree::write_text(&site.join(path), text.as_bytes())?;
-            }
+            let (record, text) = self.record(wheel.dist)?;
+            let site = wheel.staged.join(scheme_directory(Scheme::Site));
+            tree::write_text(&site.join(record), text.as_bytes())?;
             tree::make_dir(wheel.published.parent().expect("it is joined to a directory"))?;
             tree::publish(&wheel.staged, &wheel.published)?;
         }

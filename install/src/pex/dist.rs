@@ -134,21 +134,9 @@ impl Dist {
 }
 
 impl Dist {
-    /// The RECORD that old pexes (2.59) leave out of their trees; none if there is one. `importlib.metadata.files`
-    /// needs it. Hashes may be left out of a RECORD.
-    pub(crate) fn missing_record(&self) -> Option<(String, String)> {
-        let path = format!("{}/RECORD", self.dist_info);
-        let in_site = || self.files.iter().filter(|file| file.scheme == Scheme::Site).map(|file| file.path.as_str());
-        let missing = in_site().all(|file| file != path);
-        missing.then(|| {
-            let paths = in_site().chain([path.as_str()]);
-            let quoted = paths.map(|path| match path.contains([',', '"']) {
-                true => format!("\"{}\",,\n", path.replace('"', "\"\"")),
-                false => format!("{path},,\n"),
-            });
-            let text = quoted.collect();
-            (path.clone(), text)
-        })
+    /// What the paths of its entries in the pex begin with, if it is an installed tree.
+    pub(crate) fn tree_prefix(&self) -> String {
+        format!("{DEPS}/{}/", self.file_name)
     }
 }
 

@@ -29,6 +29,10 @@ pub struct Both {
 const METADATA: &str = "import importlib.metadata as m, json\n\
     print(json.dumps({d.metadata['Name']: [d.version, sorted(map(repr, d.entry_points))] for d in m.distributions()}, sort_keys=True))";
 
+/// Says which listed files of distributions are not there.
+const MISSING: &str = "import importlib.metadata as m\n\
+    print([str(f) for d in m.distributions() for f in d.files if not f.locate().exists()])";
+
 /// Says what kinds of entries sys.path has, in order.
 const PATH_ORDER: &str = "import os, sys\n\
     kinds = []\n\
@@ -101,6 +105,7 @@ impl Both {
     /// What importlib.metadata finds: names, versions, entry points.
     pub fn compare_metadata(&self) {
         assert_eq!(self.answer(METADATA), python_says(self.theirs(), METADATA));
+        assert_eq!(self.answer(MISSING), "[]", "files that RECORD lists and nobody finds");
     }
 
     /// What our venv's Python prints.

@@ -35,7 +35,7 @@ const LISTED: &[Listed] = &[
     Listed {
         how: How::Bytes,
         path: "site-packages/*.dist-info/RECORD",
-        why: "pex adds the venv's scripts; a wheel's tree is shared by venvs and keeps the wheel's own list",
+        why: "pex lists the venv's scripts; a wheel's tree is shared by venvs and lists scripts and data where they are",
     },
     Listed {
         how: How::OnlyOurs,
