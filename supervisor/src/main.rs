@@ -104,7 +104,8 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     };
     let registry = Registry::recover(Arc::new(world))?;
 
-    let inside = doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree: Arc::clone(&tree) };
+    let inside =
+        doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree: Arc::clone(&tree) };
     let doors = Doors::open(&config, inside).await?;
     tracing::info!(control = %config.control_address(), proxy = %doors.proxy(), "ready");
 

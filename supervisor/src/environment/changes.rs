@@ -102,8 +102,7 @@ impl Changes {
             self.ready.push_back(Change::Removed(name));
         }
         for (name, status) in now {
-            // An environment without a revision is one whose first deploy is still being checked.
-            if status.newest > 0 && self.seen.insert(name, status.version) != Some(status.version) {
+            if self.seen.insert(name, status.version) != Some(status.version) {
                 self.ready.push_back(Change::Changed(Box::new(status)));
             }
         }

@@ -103,6 +103,7 @@ pub struct Driver {
     pub(super) state: State,
     pub(super) requests: VecDeque<Request>,
     pub(super) attempts: HashMap<Ticket, Attempt>,
+    pub(super) ended: VecDeque<Attempt>,
     pub(super) preparing: HashMap<Ticket, AbortHandle>,
     /// What the next start runs; set by the news that it is prepared.
     pub(super) prepared: Option<Prepared>,
@@ -114,8 +115,21 @@ pub struct Driver {
     pub(super) hold: Option<Hold>,
     pub(super) phase: (Phase, SystemTime),
     pub(super) restarts: u32,
-    pub(super) stop_waiters: Vec<Reply<EnvironmentStatus>>,
+    pub(super) waiters: Vec<Reply<EnvironmentStatus>>,
     pub(super) ending: Ending,
+}
+
+/// Who waits for the end of a Stop or Remove.
+pub struct Waiters {
+    replies: Vec<Reply<EnvironmentStatus>>,
+    status: EnvironmentStatus,
+}
+
+impl Waiters {
+    /// Tells all of them.
+    pub fn answer(self) {
+        self.replies.into_iter().for_each(|reply| answer(reply, Ok(self.status.clone())));
+    }
 }
 
 /// Is the task to go on?
@@ -129,9 +143,13 @@ pub enum Ending {
     Forgotten,
 }
 
+/// Ended attempts whose steps are kept, so that a repeated request reads the same numbers: a caller repeats soon.
+pub const ENDED_KEPT: usize = 8;
+
 /// One attempt that somebody may follow.
 pub struct Attempt {
     pub(super) progress: Progress,
+    pub(super) request_id: Option<String>,
     pub(super) revision: RevisionNumber,
     pub(super) clock: Clock,
 }
@@ -176,6 +194,7 @@ impl Driver {
             state,
             requests,
             attempts: HashMap::new(),
+            ended: VecDeque::new(),
             preparing: HashMap::new(),
             prepared: None,
             pause: None,
@@ -185,19 +204,21 @@ impl Driver {
             hold: None,
             phase,
             restarts: 0,
-            stop_waiters: Vec::new(),
+            waiters: Vec::new(),
             ending: Ending::No,
         };
         (driver, reader)
     }
 
     /// Runs until the environment is forgotten, or the supervisor stops and the last generation has ended.
-    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>) {
+    /// Returns those who wait for its end.
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Message>) -> Waiters {
         while !self.is_done() {
             let Some(message) = inbox.recv().await else { break };
             self.handle(message).await;
             self.publish();
         }
+        Waiters { status: self.status(), replies: self.waiters }
     }
 
     fn is_done(&self) -> bool {
@@ -253,8 +274,9 @@ impl Driver {
         if known.spec != order.spec {
             return Err(RequestError::RequestIdReused { id: known.id.clone(), revision: known.revision });
         }
-        let live = self.attempts.values().find(|attempt| attempt.revision == known.revision);
-        Ok(live.map_or_else(|| self.retell(known), |attempt| attempt.progress.follow()))
+        let mut kept = self.attempts.values().chain(&self.ended);
+        let kept = kept.find(|attempt| attempt.request_id.as_ref() == Some(&known.id));
+        Ok(kept.map_or_else(|| self.retell(known), |attempt| attempt.progress.follow()))
     }
 
     /// The steps of an attempt whose own list is gone: that it was accepted, and how it ended.
@@ -298,6 +320,7 @@ impl Driver {
         request: Option<Request>,
     ) -> Result<Deployment, RequestError> {
         let before = (self.state.clone(), self.requests.clone());
+        let request_id = request.as_ref().map(|request| request.id.clone());
         if let Some(request) = request {
             requests::remember(&mut self.requests, request);
         }
@@ -311,7 +334,7 @@ impl Driver {
         let progress = Progress::new(self.name.clone(), revision, received);
         let deployment = progress.follow();
         let clock = Clock { accepted: Instant::now(), prepared: None, fetch: Duration::ZERO, install: Duration::ZERO };
-        self.attempts.insert(self.state.newest_ticket, Attempt { progress, revision, clock });
+        self.attempts.insert(self.state.newest_ticket, Attempt { progress, request_id, revision, clock });
         self.perform_all(todo).await;
         Ok(deployment)
     }
@@ -320,7 +343,7 @@ impl Driver {
         if self.ending == Ending::ShuttingDown {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
-        self.stop_waiters.push(reply);
+        self.waiters.push(reply);
         self.step(event).await;
     }
 

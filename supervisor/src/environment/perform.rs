@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     StepEvent, backoff,
-    driver::{Clock, Driver, Ending, Message},
+    driver::{Clock, Driver, ENDED_KEPT, Ending, Message},
     state::{Action, Event, Intent, Ticket, Told, Unserved},
     status::{DEAD_SHOWN_MAX, Living},
 };
@@ -87,7 +87,10 @@ impl Driver {
         self.count(&event);
         attempt.progress.tell(event.clone());
         if event.is_final() {
-            self.attempts.remove(&ticket);
+            self.ended.extend(self.attempts.remove(&ticket));
+            if self.ended.len() > ENDED_KEPT {
+                self.ended.pop_front();
+            }
         }
     }
 

@@ -128,27 +128,23 @@ impl Registry {
     /// Accepts a deploy and returns its progress; makes the environment if there is none.
     pub async fn deploy(&self, order: DeployOrder) -> Result<Deployment, RequestError> {
         let name = order.environment.clone();
-        let inbox = self.find_or_make(&name)?;
-        let result = ask(&inbox, |reply| Command::Deploy(Box::new(order), reply)).await;
-        if result.is_err() {
-            self.unmake(&name);
-        }
-        result
+        let inbox = self.find_or_make(&name, order.expected_revision)?;
+        self.ask(&name, &inbox, |reply| Command::Deploy(Box::new(order), reply)).await
     }
 
     /// Drains and terminates; returns when no process is left.
     pub async fn stop(&self, name: &EnvironmentName) -> Result<EnvironmentStatus, RequestError> {
-        ask(&self.inbox(name)?, Command::Stop).await
+        self.ask(name, &self.inbox(name)?, Command::Stop).await
     }
 
     /// Stops and forgets; returns when nothing is left.
     pub async fn remove(&self, name: &EnvironmentName) -> Result<(), RequestError> {
-        ask(&self.inbox(name)?, Command::Remove).await.map(drop)
+        self.ask(name, &self.inbox(name)?, Command::Remove).await.map(drop)
     }
 
     /// A new generation of the serving revision.
     pub async fn restart(&self, name: &EnvironmentName) -> Result<Deployment, RequestError> {
-        ask(&self.inbox(name)?, Command::Restart).await
+        self.ask(name, &self.inbox(name)?, Command::Restart).await
     }
 
     /// The contents of an earlier revision as a new one.
@@ -157,7 +153,7 @@ impl Registry {
         name: &EnvironmentName,
         to: Option<RevisionNumber>,
     ) -> Result<Deployment, RequestError> {
-        ask(&self.inbox(name)?, |reply| Command::Rollback(to, reply)).await
+        self.ask(name, &self.inbox(name)?, |reply| Command::Rollback(to, reply)).await
     }
 
     /// One environment as it is now.
@@ -167,7 +163,7 @@ impl Registry {
 
     /// All environments as they are now, by name.
     pub fn list(&self) -> Vec<EnvironmentStatus> {
-        self.entries().values().map(|entry| entry.status.borrow().clone()).collect()
+        self.entries().values().filter(|entry| entry.is_there()).map(|entry| entry.status.borrow().clone()).collect()
     }
 
     /// The state of all environments, then every change.
@@ -200,13 +196,20 @@ impl Registry {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn find_or_make(&self, name: &EnvironmentName) -> Result<mpsc::Sender<Message>, RequestError> {
+    fn find_or_make(
+        &self,
+        name: &EnvironmentName,
+        expected: Option<RevisionNumber>,
+    ) -> Result<mpsc::Sender<Message>, RequestError> {
         if !*self.0.open.borrow() {
             return Err(RequestError::ShuttingDown);
         }
         let mut entries = self.entries();
         if let Some(entry) = entries.get(name) {
             return Ok(entry.inbox.clone());
+        }
+        if let Some(expected) = expected.filter(|expected| *expected != 0) {
+            return Err(RequestError::WrongRevision { expected, newest: 0 });
         }
         if entries.len() >= ENVIRONMENTS_MAX {
             return Err(RequestError::TooManyEnvironments);
@@ -215,14 +218,6 @@ impl Registry {
         let inbox = entry.inbox.clone();
         entries.insert(name.clone(), entry);
         Ok(inbox)
-    }
-
-    /// An environment whose first deploy was refused was never there.
-    fn unmake(&self, name: &EnvironmentName) {
-        let mut entries = self.entries();
-        if entries.get(name).is_some_and(|entry| entry.status.borrow().newest == 0) {
-            entries.remove(name);
-        }
     }
 
     fn spawn(&self, name: EnvironmentName, state: State, requests: VecDeque<Request>) -> Entry {
@@ -234,11 +229,13 @@ impl Registry {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
-            driver.run(messages).await;
+            let waiters = driver.run(messages).await;
             if let Some(shared) = registry.upgrade().filter(|shared| *shared.open.borrow()) {
                 shared.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                 shared.board.ring();
             }
+            // Only now is it gone for whoever asks next.
+            waiters.answer();
         });
         Entry { inbox, status, output }
     }
@@ -247,9 +244,25 @@ impl Registry {
         self.with(name, |entry| entry.inbox.clone())
     }
 
+    /// An environment without a revision is not there yet: its first deploy is still being checked.
     fn with<T>(&self, name: &EnvironmentName, take: impl FnOnce(&Entry) -> T) -> Result<T, RequestError> {
         let missing = || RequestError::NoSuchEnvironment { name: name.clone() };
-        self.entries().get(name).map(take).ok_or_else(missing)
+        self.entries().get(name).filter(|entry| entry.is_there()).map(take).ok_or_else(missing)
+    }
+
+    async fn ask<T>(
+        &self,
+        name: &EnvironmentName,
+        inbox: &mpsc::Sender<Message>,
+        command: impl FnOnce(Reply<T>) -> Command,
+    ) -> Result<T, RequestError> {
+        let gone = || match *self.0.open.borrow() {
+            true => RequestError::BeingRemoved { name: name.clone() },
+            false => RequestError::ShuttingDown,
+        };
+        let (reply, answer) = oneshot::channel();
+        inbox.send(Message::Command(command(reply))).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
     }
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<EnvironmentName, Entry>> {
@@ -257,8 +270,8 @@ impl Registry {
     }
 }
 
-async fn ask<T>(inbox: &mpsc::Sender<Message>, command: impl FnOnce(Reply<T>) -> Command) -> Result<T, RequestError> {
-    let (reply, answer) = oneshot::channel();
-    inbox.send(Message::Command(command(reply))).await.map_err(|_| RequestError::ShuttingDown)?;
-    answer.await.map_err(|_| RequestError::ShuttingDown)?
+impl Entry {
+    fn is_there(&self) -> bool {
+        self.status.borrow().newest > 0
+    }
 }

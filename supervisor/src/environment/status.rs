@@ -4,7 +4,10 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{driver::Driver, state::State};
+use super::{
+    driver::{Driver, Ending},
+    state::State,
+};
 use crate::{
     artifact::Prepared,
     route::Target,
@@ -47,14 +50,14 @@ impl Driver {
             self.phase = (phase, SystemTime::now());
         }
         let status = self.publisher.publish(self.status());
-        if self.living.is_empty() && phase == Phase::Stopped {
-            for waiter in self.stop_waiters.drain(..) {
+        if self.ending == Ending::No && self.living.is_empty() && phase == Phase::Stopped {
+            for waiter in self.waiters.drain(..) {
                 drop(waiter.send(Ok(status.clone())));
             }
         }
     }
 
-    fn status(&self) -> EnvironmentStatus {
+    pub(super) fn status(&self) -> EnvironmentStatus {
         let first = first(&self.name, &self.state, &self.world.door(&self.name), self.phase);
         let generations = self.dead.iter().cloned().chain(self.living.values().map(Living::shown)).collect();
         let next_restart = self.pause.as_ref().map(|(_, due)| *due);

@@ -76,7 +76,8 @@ impl State {
     }
 
     fn stop(&mut self, intent: Intent, todo: &mut Vec<Action>) {
-        self.intent = intent;
+        // A Stop during a Remove does not keep what is to be forgotten.
+        self.intent = if self.intent == Intent::Remove { Intent::Remove } else { intent };
         let stopped =
             Failure::new(FailureReason::Stopped, "the environment was stopped before this was ready; deploy again");
         let candidate = self.candidate.take();
