@@ -9,6 +9,7 @@
 pub mod cgroup;
 mod exit;
 mod handover;
+mod kill;
 mod launch;
 pub mod signal;
 mod spec;

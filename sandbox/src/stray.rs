@@ -5,16 +5,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs, io,
-    time::Duration,
 };
 
-use crate::{
-    cgroup::EMPTY_WAIT_MAX,
-    signal::{self, Signal},
-};
+use rustix::process::{Pid, kill_process_group};
 
-/// Pause between two looks for processes that were killed.
-const LOOK_PAUSE: Duration = Duration::from_millis(5);
+use crate::{kill::kill_all, signal::Signal};
 
 /// A variable in the environment of every process that belongs to somebody.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -99,6 +94,20 @@ pub(crate) fn find(roots: &[Root], marker: Option<&Marker>) -> Vec<i32> {
     with_descendants(found, &all).into_iter().collect()
 }
 
+/// Kills the process groups that the roots lead. A group dies in one call, so nobody in it can fork away, and none has
+/// to be seen: a process that forks and exits all the time is in no list of /proc.
+///
+/// The group's number is not given away while it has members, nor soon after: numbers go round.
+pub(crate) fn kill_groups(roots: &[Root]) {
+    for root in roots {
+        let taken_over = read_process(root.pid).is_some_and(|now| now.start_ticks != root.start_ticks);
+        if let Some(group) = Pid::from_raw(root.pid).filter(|_| !taken_over) {
+            // An empty group is fine; what we may not kill shows as a survivor.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
 fn with_descendants(mut found: BTreeSet<i32>, all: &BTreeMap<i32, Process>) -> BTreeSet<i32> {
     loop {
         let before = found.len();
@@ -117,7 +126,10 @@ fn with_descendants(mut found: BTreeSet<i32>, all: &BTreeMap<i32, Process>) -> B
 /// TimedOut when processes are left.
 pub fn kill_tree(pid: i32) -> io::Result<usize> {
     let roots: Vec<Root> = Root::of(pid).into_iter().collect();
-    kill_found(|| find(&roots, None))
+    kill_found(|| {
+        kill_groups(&roots);
+        find(&roots, None)
+    })
 }
 
 /// Kills every process with the mark and its descendants, but not this process; the number of processes killed.
@@ -129,22 +141,11 @@ pub fn kill_marked(marker: &Marker) -> io::Result<usize> {
 }
 
 fn kill_found(find: impl Fn() -> Vec<i32>) -> io::Result<usize> {
-    let deadline = std::time::Instant::now() + EMPTY_WAIT_MAX;
-    let mut killed = BTreeSet::new();
-    loop {
-        let pids = find();
-        if pids.is_empty() {
-            return Ok(killed.len());
-        }
-        if std::time::Instant::now() > deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("processes {pids:?} do not die")));
-        }
-        for pid in pids {
-            signal::send_to_pid(pid, Signal::KILL)?;
-            killed.insert(pid);
-        }
-        std::thread::sleep(LOOK_PAUSE);
+    let killed = kill_all(|| Ok::<_, io::Error>(find()))?;
+    if killed.survivors.is_empty() {
+        return Ok(killed.count);
     }
+    Err(io::Error::new(io::ErrorKind::TimedOut, format!("processes {:?} do not die", killed.survivors)))
 }
 
 fn own_pid() -> i32 {

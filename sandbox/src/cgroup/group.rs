@@ -10,7 +10,7 @@ use std::{
 use nix::libc;
 
 use super::{CgroupError, GroupName, Operation, file};
-use crate::signal::{self, Signal};
+use crate::kill::kill_all;
 
 /// How long a killed group may take to become empty: processes that write a core or hang in a slow disk.
 pub const EMPTY_WAIT_MAX: Duration = Duration::from_secs(5);
@@ -116,27 +116,17 @@ impl Group {
     }
 }
 
-/// Sends SIGKILL to all `pids` until there are none: what forks faster than we kill is met again in the next round.
+/// Kills all `pids` of `group` without the kernel's help.
 pub(super) fn kill_each(group: &Group, pids: impl Fn() -> Result<Vec<i32>, CgroupError>) -> Result<(), CgroupError> {
-    let mut left = Ok(Vec::new());
-    let empty = wait_until(EMPTY_WAIT_MAX, || {
-        left = pids();
-        left.iter().flatten().for_each(|pid| kill(*pid));
-        left.as_ref().is_ok_and(Vec::is_empty)
-    });
-    match left? {
-        _ if empty => Ok(()),
-        pids => Err(CgroupError::StillAlive { path: group.path().to_owned(), pids }),
+    let survivors = kill_all(pids)?.survivors;
+    if survivors.is_empty() {
+        return Ok(());
     }
-}
-
-pub(super) fn kill(pid: i32) {
-    // Gone meanwhile is what we want; one that we may not kill shows as a survivor.
-    let _ = signal::send_to_pid(pid, Signal::KILL);
+    Err(CgroupError::StillAlive { path: group.path().to_owned(), pids: survivors })
 }
 
 /// Looks at growing intervals until `done` says so or `longest` is over; the last look's answer.
-pub(super) fn wait_until(longest: Duration, mut done: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(longest: Duration, mut done: impl FnMut() -> bool) -> bool {
     let deadline = Instant::now() + longest;
     let mut pause = PAUSE_MIN;
     loop {

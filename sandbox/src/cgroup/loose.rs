@@ -3,11 +3,15 @@
 
 use std::{
     collections::BTreeMap,
+    convert::Infallible,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{CgroupError, EMPTY_WAIT_MAX, group::wait_until};
-use crate::stray::{self, Marker, Root};
+use super::CgroupError;
+use crate::{
+    kill::kill_all,
+    stray::{self, Marker, Root},
+};
 
 /// What is known of the processes.
 #[derive(Debug)]
@@ -47,12 +51,14 @@ impl Leaf {
     }
 
     pub fn kill(&self) -> Result<(), CgroupError> {
-        let mut left = Vec::new();
-        let empty = wait_until(EMPTY_WAIT_MAX, || {
-            left = self.pids();
-            left.iter().for_each(|pid| super::group::kill(*pid));
-            left.is_empty()
+        let roots = self.known().roots.clone();
+        let Ok(killed) = kill_all(|| {
+            stray::kill_groups(&roots);
+            Ok::<_, Infallible>(self.pids())
         });
-        if empty { Ok(()) } else { Err(CgroupError::StillAlive { path: "/proc".into(), pids: left }) }
+        if killed.survivors.is_empty() {
+            return Ok(());
+        }
+        Err(CgroupError::StillAlive { path: "/proc".into(), pids: killed.survivors })
     }
 }

@@ -25,6 +25,7 @@ pub use discover::Mounts;
 pub use enforcement::{Enforcement, Resource, Tier};
 pub use error::{CgroupError, Operation};
 pub use group::EMPTY_WAIT_MAX;
+pub(crate) use group::wait_until;
 pub use leaf::Leaf;
 pub use limits::Limits;
 pub use oom::OomEvents;

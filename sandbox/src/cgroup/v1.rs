@@ -21,6 +21,7 @@ use super::{
     group::{Group, kill_each, wait_until},
     limits::{CPU_PERIOD_US, CPU_WEIGHT_DEFAULT, cpu_quota_us},
 };
+use crate::kill::kill;
 
 /// How long processes may take to freeze. One that sleeps in the kernel freezes late; it is killed all the same.
 const FREEZE_WAIT_MAX: Duration = Duration::from_millis(200);
@@ -106,7 +107,7 @@ impl Leaf {
         let freezer = FreezerController::new(group.path().to_owned(), group.path().to_owned(), false);
         if freezer.freeze().is_ok() {
             wait_until(FREEZE_WAIT_MAX, || !matches!(freezer.state(), Ok(FreezerState::Freezing)));
-            self.pids().iter().flatten().for_each(|pid| super::group::kill(*pid));
+            self.pids().iter().flatten().for_each(|pid| kill(*pid));
         }
         // Frozen processes take their SIGKILL when they thaw.
         let _ = freezer.thaw();

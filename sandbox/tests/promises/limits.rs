@@ -1,6 +1,7 @@
 //! Promises of limits: what goes beyond one is held or killed, and the exit says why.
 
 use std::{
+    io::Write,
     os::fd::AsFd,
     time::{Duration, Instant},
 };
@@ -23,6 +24,9 @@ const HOG: &str = "b = bytearray(1 << 20)\nwhile True: b += bytes(len(b))";
 
 /// A Python that holds 64 MB and waits.
 const HOLDER: &str = "import time\nb = bytearray(b'x' * (64 << 20))\ntime.sleep(60)";
+
+/// A Python that forks as fast as it can, and so do its children.
+const BOMB: &str = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass";
 
 fn python(script: &str) -> Program {
     let args = vec!["-c".to_owned(), script.to_owned()];
@@ -53,12 +57,39 @@ fn a_program_that_kills_itself_is_not_called_out_of_memory() {
 fn a_process_limit_stops_a_bomb_and_a_kill_ends_it() {
     let tree = trees::best();
     let limits = Limits { pids_max: Some(50), ..Limits::default() };
-    let bomb = "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass";
-    let (leaf, pid) = start_in(&tree, 1, &limits, python(bomb));
+    let (leaf, pid) = start_in(&tree, 1, &limits, python(BOMB));
     until("50 processes", || leaf.usage().pids == Some(50));
     leaf.kill().expect("a killed leaf");
     assert_eq!(end_of(pid), End::Signal(9));
     assert_eq!(leaf.pids().expect("a list"), Vec::<i32>::new());
+}
+
+#[test]
+fn a_bomb_is_killed_without_cgroups_too() {
+    kill_without_cgroups(BOMB, |pids| pids == 50);
+}
+
+#[test]
+fn a_runner_is_killed_without_cgroups_too() {
+    // It is another process every time that somebody looks.
+    kill_without_cgroups("import os\nwhile True:\n  if os.fork(): os._exit(0)", |_| true);
+}
+
+fn kill_without_cgroups(script: &str, is_ready: fn(u64) -> bool) {
+    // The limit stands for the one that every container has; only the other leaf is asked to kill.
+    let (limiting, tree) = (trees::best(), trees::none());
+    let limit = limiting.leaf(1, &Limits { pids_max: Some(50), ..Limits::default() });
+    let leaf = tree.leaf(1, &Limits::default());
+    let (stdin, go) = std::io::pipe().expect("a pipe");
+    let program = Program { env: [tree.mark(1)].into(), ..python(&format!("input()\n{script}")) };
+    let pid = start(&Spec::new(program).expect("a good spec").in_leaf(&leaf).with_stdin(stdin.into()));
+    limit.add(pid).expect("it waits");
+    { go }.write_all(b"\n").expect("an open pipe");
+    until("it is under way", || limit.usage().pids.is_some_and(is_ready) && leaf.pids().expect("a list") != [pid]);
+    leaf.kill().expect("a killed leaf");
+    end_of(pid);
+    // The kernel's count, because a list can miss a runner; whoever reaps orphans here takes a moment.
+    until("no process is left", || limit.usage().pids == Some(0));
 }
 
 #[test]
