@@ -2,11 +2,18 @@
 
 use std::{
     fs, io,
+    os::fd::AsRawFd,
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
-use nix::sys::stat::{Mode, fchmod};
+use nix::{
+    errno::Errno,
+    sys::{
+        socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket},
+        stat::{Mode, fchmod},
+    },
+};
 use tokio::net::{UnixListener, UnixSocket};
 
 use super::{Address, BindError, listener::BACKLOG};
@@ -94,10 +101,25 @@ fn remove_stale(path: &Path) -> Result<(), BindError> {
     if !found.file_type().is_socket() {
         return Err(BindError::NotASocket { path: path.to_owned() });
     }
-    match std::os::unix::net::UnixStream::connect(path) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(prepare),
-        Ok(_) => Err(BindError::InUse { path: path.to_owned() }),
-        Err(error) => Err(prepare(error)),
+    match probe(path).map_err(|errno| prepare(errno.into()))? {
+        Occupant::Nobody => fs::remove_file(path).map_err(prepare),
+        Occupant::Listener => Err(BindError::InUse { path: path.to_owned() }),
+    }
+}
+
+/// Who is at a socket's path.
+enum Occupant {
+    Nobody,
+    Listener,
+}
+
+/// Tries to connect, without waiting for a listener whose accept queue is full.
+fn probe(path: &Path) -> nix::Result<Occupant> {
+    let socket = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC, None)?;
+    match connect(socket.as_raw_fd(), &UnixAddr::new(path)?) {
+        Ok(()) | Err(Errno::EAGAIN) => Ok(Occupant::Listener),
+        Err(Errno::ECONNREFUSED) => Ok(Occupant::Nobody),
+        Err(errno) => Err(errno),
     }
 }
 
@@ -141,6 +163,12 @@ mod tests {
         let live = dir.path().join("live.sock");
         let _other = std::os::unix::net::UnixListener::bind(&live).unwrap();
         assert!(matches!(SocketFile::listen(&live, SocketMode::Owner), Err(BindError::InUse { .. })));
+        let busy = dir.path().join("busy.sock");
+        let queue_of_one = UnixSocket::new_stream().unwrap();
+        queue_of_one.bind(&busy).unwrap();
+        let _never_accepts = queue_of_one.listen(0).unwrap();
+        let _waits = tokio::net::UnixStream::connect(&busy).await.unwrap();
+        assert!(matches!(SocketFile::listen(&busy, SocketMode::Owner), Err(BindError::InUse { .. })));
         let file = dir.path().join("file");
         fs::write(&file, "precious").unwrap();
         assert!(matches!(SocketFile::listen(&file, SocketMode::Owner), Err(BindError::NotASocket { .. })));

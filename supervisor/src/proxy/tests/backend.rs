@@ -25,6 +25,8 @@ pub struct Backend {
     /// What the methods have to tell.
     pub told: mpsc::Receiver<Told>,
     pub connections: Arc<AtomicUsize>,
+    /// Frames that its floods have sent.
+    pub flood_frames: Arc<AtomicUsize>,
     _tasks: JoinSet<()>,
 }
 
@@ -39,10 +41,14 @@ impl Backend {
     pub fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
         let (tell, told) = mpsc::channel(100_000);
-        let connections = Arc::new(AtomicUsize::new(0));
+        let (connections, flood_frames): (Arc<AtomicUsize>, Arc<AtomicUsize>) = Default::default();
         let mut tasks = JoinSet::new();
-        tasks.spawn(accept(listener, tell, Arc::clone(&connections)));
-        Self { path: path.to_owned(), told, connections, _tasks: tasks }
+        tasks.spawn(accept(
+            listener,
+            Teller { tell, flood_frames: Arc::clone(&flood_frames) },
+            Arc::clone(&connections),
+        ));
+        Self { path: path.to_owned(), told, connections, flood_frames, _tasks: tasks }
     }
 
     pub fn path(&self) -> &Path {
@@ -70,7 +76,20 @@ impl Backend {
     }
 }
 
-async fn accept(listener: UnixListener, tell: mpsc::Sender<Told>, connections: Arc<AtomicUsize>) {
+/// What the methods tell with.
+#[derive(Clone)]
+struct Teller {
+    tell: mpsc::Sender<Told>,
+    flood_frames: Arc<AtomicUsize>,
+}
+
+impl Teller {
+    fn try_send(&self, told: Told) -> Result<(), mpsc::error::TrySendError<Told>> {
+        self.tell.try_send(told)
+    }
+}
+
+async fn accept(listener: UnixListener, tell: Teller, connections: Arc<AtomicUsize>) {
     let mut tasks = JoinSet::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -79,9 +98,11 @@ async fn accept(listener: UnixListener, tell: mpsc::Sender<Told>, connections: A
     }
 }
 
-async fn serve(stream: UnixStream, tell: mpsc::Sender<Told>) {
+async fn serve(stream: UnixStream, tell: Teller) {
     let mut settings = h2::server::Builder::new();
     settings.max_header_list_size(64 * 1024).max_pending_accept_reset_streams(2_000);
+    // Where the code server itself would get stuck or give up is not what is tested here.
+    settings.initial_connection_window_size(64 << 20).data_frame_budget(usize::MAX / 2);
     let Ok(mut connection) = settings.handshake::<_, Bytes>(stream).await else { return };
     let mut calls = JoinSet::new();
     while let Some(Ok((request, respond))) = connection.accept().await {
@@ -95,7 +116,7 @@ async fn serve(stream: UnixStream, tell: mpsc::Sender<Told>) {
     calls.join_all().await;
 }
 
-async fn method(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, tell: mpsc::Sender<Told>) {
+async fn method(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, tell: Teller) {
     let (head, body) = request.into_parts();
     let method = head.uri.path().rsplit('/').next().unwrap().to_owned();
     tell.try_send(Told::Head(Box::new(head))).unwrap();
@@ -114,7 +135,7 @@ async fn method(request: Request<RecvStream>, mut respond: SendResponse<Bytes>, 
             tokio::time::sleep(Duration::from_millis(50)).await;
             to_client.send_reset(Reason::INTERNAL_ERROR);
         }
-        "Flood" => flood(respond.send_response(head_of_answer(), false).unwrap()).await,
+        "Flood" => flood(respond.send_response(head_of_answer(), false).unwrap(), &tell.flood_frames).await,
         "NeverReads" => std::future::pending().await,
         other => panic!("no method {other}"),
     }
@@ -148,7 +169,7 @@ fn trailers_only(respond: &mut SendResponse<Bytes>) {
     respond.send_response(response, true).unwrap();
 }
 
-async fn opened(respond: &mut SendResponse<Bytes>, tell: &mpsc::Sender<Told>) {
+async fn opened(respond: &mut SendResponse<Bytes>, tell: &Teller) {
     let mut to_client = respond.send_response(head_of_answer(), false).unwrap();
     to_client.send_data(Bytes::from_static(b"part"), false).unwrap();
     let reason = poll_fn(|cx| to_client.poll_reset(cx)).await.unwrap_or(Reason::NO_ERROR);
@@ -156,8 +177,10 @@ async fn opened(respond: &mut SendResponse<Bytes>, tell: &mpsc::Sender<Told>) {
 }
 
 /// Messages of a few bytes without end, each in a frame of its own.
-async fn flood(mut to_client: SendStream<Bytes>) {
-    while send_all(&mut to_client, Bytes::from_static(b"\0\0\0\0\x03abc")).await.is_ok() {}
+async fn flood(mut to_client: SendStream<Bytes>, frames: &AtomicUsize) {
+    while send_all(&mut to_client, Bytes::from_static(b"\0\0\0\0\x03abc")).await.is_ok() {
+        frames.fetch_add(1, SeqCst);
+    }
 }
 
 pub async fn send_all(to: &mut SendStream<Bytes>, mut data: Bytes) -> Result<(), h2::Error> {

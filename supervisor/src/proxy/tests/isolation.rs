@@ -1,6 +1,9 @@
 //! A slow, stuck or flooding client or code server affects only its own calls.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    time::{Duration, Instant},
+};
 
 use super::{backend::send_all, *};
 
@@ -13,6 +16,18 @@ async fn works(client: &SendRequest<Bytes>) {
         let answer = tokio::time::timeout(SOON, call(client, request("Echo"), message(b"x"))).await;
         assert_eq!(answer.expect("not held up").expect("not reset").status(), 0);
         assert!(begun.elapsed() < SOON);
+    }
+}
+
+/// The count once it has stopped growing.
+async fn settled(count: &AtomicUsize) -> usize {
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        match count.load(SeqCst) {
+            now if now == before => return now,
+            now => before = now,
+        }
     }
 }
 
@@ -36,12 +51,15 @@ async fn a_client_that_does_not_read_a_flood_of_small_messages_keeps_its_other_c
     let scene = Scene::new().await;
     let client = scene.client().await;
     let mut unread = Vec::new();
-    for _ in 0..20 {
+    // Together far more small frames than h2 lets lie unread on one connection.
+    for _ in 0..6 {
         let (response, to_server) = start(&client, request("Flood")).await;
         unread.push((response.await.unwrap(), to_server));
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    let sent = settled(&scene.backend.flood_frames).await;
+    assert!(sent > 6 * 32_000, "the windows are full: {sent}");
     works(&client).await;
+    assert_eq!(scene.backend.connections.load(SeqCst), 1, "the calls in flight have kept their connection");
     works(&scene.client().await).await;
 }
 
@@ -49,17 +67,22 @@ async fn a_client_that_does_not_read_a_flood_of_small_messages_keeps_its_other_c
 async fn a_client_that_floods_a_code_server_that_does_not_read_keeps_its_other_calls() {
     let scene = Scene::new().await;
     let client = scene.client().await;
-    let mut floods = Vec::new();
-    for _ in 0..4 {
+    let (mut floods, frames) = (Vec::new(), Arc::new(AtomicUsize::new(0)));
+    for _ in 0..2 {
         let (response, mut to_server) = start(&client, request("NeverReads")).await;
-        floods.push((
-            response,
-            tokio::spawn(async move { while send_all(&mut to_server, message(b"abc")).await.is_ok() {} }),
-        ));
+        let frames = Arc::clone(&frames);
+        let flood = tokio::spawn(async move {
+            while send_all(&mut to_server, message(b"abc")).await.is_ok() {
+                frames.fetch_add(1, SeqCst);
+            }
+        });
+        floods.push((response, flood));
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    works(&scene.client().await).await;
+    let sent = settled(&frames).await;
+    assert!(sent > 2 * 131_000, "the windows are full: {sent}");
     works(&client).await;
+    assert_eq!(scene.backend.connections.load(SeqCst), 1, "the calls in flight have kept their connection");
+    works(&scene.client().await).await;
     for (_, flood) in floods {
         flood.abort();
     }
