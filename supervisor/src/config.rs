@@ -18,9 +18,9 @@ pub struct Config {
     #[arg(long, env = "PEXVISOR_STORE", default_value = "file:///var/lib/pexvisor/store", value_name = "URL")]
     pub store: String,
 
-    /// Where the control API listens [default: unix:<state-dir>/control/control.sock]
-    #[arg(long, env = "PEXVISOR_CONTROL", value_name = "ADDRESS")]
-    pub control: Option<Address>,
+    /// Where the control API listens, once or more [default: unix:<state-dir>/control/control.sock]
+    #[arg(long, env = "PEXVISOR_CONTROL", value_delimiter = ',', value_name = "ADDRESS")]
+    pub control: Vec<Address>,
 
     /// Where gRPC calls to the environments come in.
     #[arg(long, env = "PEXVISOR_PROXY", default_value = "0.0.0.0:4266", value_name = "ADDRESS")]
@@ -97,16 +97,19 @@ impl Config {
         if over > 0 {
             return Err(BadConfig::StateDirTooLong { path: path.to_owned(), over });
         }
-        match self.control_address() {
-            address @ Address::Tcp { .. } if !self.insecure_control => Err(BadConfig::ControlOverTcp { address }),
-            _ => Ok(()),
+        let over_tcp = self.control_addresses().into_iter().find(|address| matches!(address, Address::Tcp { .. }));
+        match over_tcp.filter(|_| !self.insecure_control) {
+            Some(address) => Err(BadConfig::ControlOverTcp { address }),
+            None => Ok(()),
         }
     }
 
     /// Where the control API listens.
-    pub fn control_address(&self) -> Address {
-        let default = || Address::Unix(self.state_dir.join("control/control.sock"));
-        self.control.clone().unwrap_or_else(default)
+    pub fn control_addresses(&self) -> Vec<Address> {
+        if self.control.is_empty() {
+            return vec![Address::Unix(self.state_dir.join("control/control.sock"))];
+        }
+        self.control.clone()
     }
 
     /// The longest that a shutdown may take.

@@ -60,6 +60,12 @@ impl Doors {
         let (health, closing) = (watch::Sender::new(Health::NotServing), CancellationToken::new());
         let proxy = proxy::Config { address: config.proxy.clone(), threads: config.proxy_threads };
         let proxy = Arc::new(Proxy::start(&proxy, routes, health.subscribe(), &metrics).await?);
+        let environment_doors = follow(registry.clone(), Arc::clone(&proxy));
+        let environment_doors = closing.clone().run_until_cancelled_owned(environment_doors);
+        let mut tasks = vec![tokio::spawn(async move {
+            environment_doors.await;
+        })];
+
         let probes = Probes {
             registry: registry.clone(),
             artifacts: artifacts.clone(),
@@ -67,27 +73,17 @@ impl Doors {
             reaper,
             health: health.subscribe(),
         };
-        let probes =
-            tokio::spawn(probes.serve(Listener::bind(&config.probes, SocketMode::Everyone).await?, closing.clone()));
-        let environment_doors =
-            tokio::spawn(closing.clone().run_until_cancelled_owned(follow(registry.clone(), Arc::clone(&proxy))));
-        let about = About {
-            started: SystemTime::now(),
-            image: config.image.clone(),
-            proxy_address: proxy.local().to_string(),
-            state_dir: config.state_dir.clone(),
-            enforcement: tree.enforcement().into(),
-        };
+        let listener = Listener::bind(&config.probes, SocketMode::Everyone).await?;
+        tasks.push(tokio::spawn(probes.serve(listener, closing.clone())));
+
+        let about = about(config, &proxy, &tree);
         let control = Control { registry, artifacts, about, metrics, origin_of: origin_of(tree) };
-        let listener = Listener::bind(&config.control_address(), SocketMode::Owner).await?;
-        let control = tokio::spawn(control.serve(listener, closing.clone()));
+        for address in config.control_addresses() {
+            let listener = Listener::bind(&address, SocketMode::Owner).await?;
+            tasks.push(tokio::spawn(control.clone().serve(listener, closing.clone())));
+        }
         health.send_replace(Health::Serving);
-        Ok(Self {
-            health,
-            closing,
-            proxy,
-            tasks: vec![probes, control, tokio::spawn(async move { drop(environment_doors.await) })],
-        })
+        Ok(Self { health, closing, proxy, tasks })
     }
 
     /// Where the proxy listens, with its real port.
@@ -110,6 +106,16 @@ impl Doors {
         if let Some(proxy) = Arc::into_inner(self.proxy) {
             proxy.shutdown(CLOSE_TIMEOUT).await;
         }
+    }
+}
+
+fn about(config: &Config, proxy: &Proxy, tree: &Tree) -> About {
+    About {
+        started: SystemTime::now(),
+        image: config.image.clone(),
+        proxy_address: proxy.local().to_string(),
+        state_dir: config.state_dir.clone(),
+        enforcement: tree.enforcement().into(),
     }
 }
 

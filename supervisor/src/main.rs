@@ -107,7 +107,7 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     let inside =
         doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree: Arc::clone(&tree) };
     let doors = Doors::open(&config, inside).await?;
-    tracing::info!(control = %config.control_address(), proxy = %doors.proxy(), "ready");
+    tracing::info!(control = ?config.control_addresses(), proxy = %doors.proxy(), "ready");
 
     shutdown.requested().await;
     tracing::info!("shutting down: calls in flight end, then code servers");

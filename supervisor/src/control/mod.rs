@@ -44,6 +44,7 @@ const PING_TIMEOUT: Duration = Duration::from_secs(20);
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Everything that the control API answers from.
+#[derive(Clone)]
 pub struct Control {
     /// The environments.
     pub registry: Registry,
