@@ -6,6 +6,7 @@
 pub mod control;
 pub mod echo;
 pub mod http;
+pub mod http2;
 pub mod http_store;
 pub mod load;
 pub mod observe;

@@ -1,7 +1,7 @@
 //! The proxy passes any gRPC call on unchanged: streams, sizes, metadata, deadlines, cancellation, trailers, status.
 
 use bytes::Bytes;
-use pexvisor_integration::{Echo, Supervisor};
+use pexvisor_integration::{Echo, Supervisor, http2};
 use tokio_stream::StreamExt as _;
 use tonic::{Code, metadata::MetadataValue};
 
@@ -34,12 +34,15 @@ async fn streams_of_every_kind_pass() {
 async fn both_ways_each_message_passes_before_the_next_is_sent() {
     let (_supervisor, echo) = serving().await;
     let (send, receive) = tokio::sync::mpsc::channel(1);
+    let message = |number| Bytes::from(format!("ping {number}"));
+    // The code server's headers come with its first answer.
+    send.send(message(0)).await.unwrap();
     let mut answers = echo.both_ways("EchoEach", tokio_stream::wrappers::ReceiverStream::new(receive)).await.unwrap();
     for number in 0..50 {
-        let message = Bytes::from(format!("ping {number}"));
-        send.send(message.clone()).await.unwrap();
-        assert_eq!(answers.message().await.unwrap(), Some(message));
+        assert_eq!(answers.message().await.unwrap(), Some(message(number)));
+        send.send(message(number + 1)).await.unwrap();
     }
+    assert_eq!(answers.message().await.unwrap(), Some(message(50)));
     drop(send);
     assert_eq!(answers.message().await.unwrap(), None);
 }
@@ -80,12 +83,11 @@ async fn status_message_and_trailers_pass() {
 
 #[tokio::test]
 async fn an_expired_deadline_is_deadline_exceeded() {
-    let (_supervisor, echo) = serving().await;
-    let mut request = echo.request(Bytes::from_static(b"/nowhere/at/all"));
-    // Written by hand: `set_timeout` would let the client give up by itself.
-    request.metadata_mut().insert("grpc-timeout", MetadataValue::from_static("300m"));
-    let status = echo.send("Wait", request).await.unwrap_err();
-    assert_eq!(status.code(), Code::DeadlineExceeded, "{status:?}");
+    let (supervisor, _echo) = serving().await;
+    // At the level of HTTP/2, because a gRPC client gives up by itself at that moment.
+    let headers = [("x-pexvisor-environment", "etl"), ("grpc-timeout", "300m")];
+    let status = http2::unary_status(&supervisor.proxy, "/tiny.Echo/Wait", &headers, b"/nowhere/at/all").await;
+    assert_eq!(status, Code::DeadlineExceeded as i32);
 }
 
 #[tokio::test]
