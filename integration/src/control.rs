@@ -169,13 +169,13 @@ impl Outcome {
 
     /// Asserts that it became ready; gives the revision.
     pub fn ready(&self) -> u64 {
-        assert!(matches!(self.end(), Event::Ready(_)), "expected READY: {self:#?}");
+        assert!(matches!(self.end(), Event::Ready(_)), "expected READY: {:#?}", self.end());
         self.revision()
     }
 
     /// Asserts that it failed for this reason; gives the failure and the generation that serves on.
     pub fn failed(&self, reason: FailureReason) -> (Failure, u64) {
-        let Event::Failed(failed) = self.end() else { panic!("expected FAILED: {self:#?}") };
+        let Event::Failed(failed) = self.end() else { panic!("expected FAILED: {:#?}", self.end()) };
         let failure = failed.failure.clone().expect("a failure says why");
         assert_eq!(failure.reason(), reason, "{failure:#?}");
         assert!(!failure.message.is_empty(), "a failure has a message");

@@ -87,6 +87,8 @@ impl Supervisor {
             .arg(self.state_dir())
             .arg(format!("--control=unix:{}", self.control_socket().display()))
             .args(["--proxy", &self.proxy, "--probes", &self.probes, "--image", "test-image"])
+            // A container's; a developer's may be full of Pythons that other users may not run.
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
             .args(self.store_flag())
             .args(&self.flags)
             .envs(self.variables.iter().map(|(name, value)| (name, value)))

@@ -1,6 +1,10 @@
 //! A full disk fails the deploy that needed it, and nothing else. Needs root, to mount a small tmpfs.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use pexvisor_integration::{Supervisor, request};
@@ -8,6 +12,8 @@ use pexvisor_proto::v1::FailureReason;
 
 /// Holds what two sources and one set of dependencies need, with some to spare.
 const STATE_DIR_BYTES: u64 = 256 * 1024 * 1024;
+/// Written at once by the ballast: a page, so that no byte is left.
+const BLOCK_BYTES: usize = 4096;
 /// Left free by the ballast: enough for the journal, too little for a pex.
 const LEFT_FREE_BYTES: u64 = 512 * 1024;
 
@@ -23,13 +29,14 @@ impl<'a> SmallDisk<'a> {
         Self(at)
     }
 
-    /// Writes zeros until the disk is full but for `left`, and gives the file.
-    fn fill(&self, left: u64) -> std::path::PathBuf {
+    /// Writes zeros until the disk is full, gives `left` bytes of it back, and names the file.
+    fn fill(&self, left: u64) -> PathBuf {
         let ballast = self.0.join("ballast");
-        let stat = nix::sys::statvfs::statvfs(self.0).expect("ask for free space");
-        let free = stat.blocks_available() * stat.fragment_size();
-        let zeros = vec![0; usize::try_from(free.saturating_sub(left)).expect("it fits")];
-        fs::write(&ballast, zeros).expect("write the ballast");
+        let mut file = fs::File::create(&ballast).expect("make the ballast");
+        let zeros = vec![0; BLOCK_BYTES];
+        while file.write(&zeros).is_ok_and(|written| written > 0) {}
+        let full = file.metadata().expect("ask for its size").len();
+        file.set_len(full - left).expect("give some of it back");
         ballast
     }
 }

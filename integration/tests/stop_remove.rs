@@ -18,7 +18,7 @@ async fn a_stopped_environment_has_no_process_and_stays_stopped_across_a_restart
     let left: Vec<_> = cgroups.iter().filter(|cgroup| !ours.contains(cgroup) && cgroup.exists()).collect();
     assert!(left.is_empty(), "no cgroup is left: {left:?}");
     let refusal = supervisor.echo("etl").marker().await.unwrap_err();
-    assert_eq!(refusal.code(), Code::Unavailable, "{refusal:?}");
+    assert_eq!(refusal.code(), Code::FailedPrecondition, "{refusal:?}");
     assert!(refusal.message().contains("stopped"), "{}", refusal.message());
     supervisor.sigkill();
     supervisor.start_again().await;

@@ -26,8 +26,8 @@ use crate::{
     metrics::GenerationEnd,
     route::{Route, Target},
     words::{
-        Failure, FailureReason, GenerationNumber, GenerationPhase, GenerationStatus, RevisionNumber, Timings,
-        with_causes,
+        CallsInFlight, Failure, FailureReason, GenerationNumber, GenerationPhase, GenerationStatus, RevisionNumber,
+        Timings, with_causes,
     },
 };
 
@@ -142,7 +142,7 @@ impl Driver {
             started: SystemTime::now(),
             ready: None,
             ended: None,
-            calls_in_flight: 0,
+            calls_in_flight: CallsInFlight::none(),
             exit: None,
         };
         let plan = Plan { place, revision, composition: composition(&prepared), terminate: terminate.clone() };

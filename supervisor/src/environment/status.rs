@@ -11,7 +11,7 @@ use super::{
 use crate::{
     artifact::Prepared,
     route::Target,
-    words::{EnvironmentName, EnvironmentStatus, GenerationPhase, GenerationStatus, Phase},
+    words::{CallsInFlight, EnvironmentName, EnvironmentStatus, GenerationPhase, GenerationStatus, Phase},
 };
 
 /// Dead generations that are still shown: as many as have their output kept beside the living one.
@@ -36,7 +36,8 @@ impl Living {
     }
 
     fn shown(&self) -> GenerationStatus {
-        let calls_in_flight = self.target.as_ref().map_or(0, |target| target.in_flight());
+        let Some(target) = self.target.clone() else { return self.status.clone() };
+        let calls_in_flight = CallsInFlight::counted_by(move || target.in_flight());
         GenerationStatus { calls_in_flight, ..self.status.clone() }
     }
 }

@@ -41,7 +41,7 @@ impl CallMetrics {
     pub(super) fn observe(&self, environments: &[EnvironmentStatus]) {
         self.in_flight.clear();
         for environment in environments {
-            let calls: u64 = environment.generations.iter().map(|generation| generation.calls_in_flight).sum();
+            let calls: u64 = environment.generations.iter().map(|generation| generation.calls_in_flight.now()).sum();
             let gauge = self.in_flight.get_or_create_owned(&(&environment.name).into());
             gauge.set(i64::try_from(calls).unwrap_or(i64::MAX));
         }

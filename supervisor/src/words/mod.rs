@@ -20,7 +20,7 @@ pub use name::{BadName, EnvironmentName};
 pub use revision::{
     ArtifactRef, ArtifactSource, Command, CommandKind, DagsterCode, DagsterProfile, Limits, Revision, RevisionSpec,
 };
-pub use status::{EnvironmentStatus, GenerationPhase, GenerationStatus, Phase, Timings};
+pub use status::{CallsInFlight, EnvironmentStatus, GenerationPhase, GenerationStatus, Phase, Timings};
 
 /// Number of a revision within its environment, from 1; the supervisor counts and never reuses one.
 pub type RevisionNumber = u64;

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration, time::SystemTime};
 
 use super::{
-    ArtifactRef, ArtifactSource, Command, CommandKind, Digest, EnvironmentStatus, GenerationPhase, GenerationStatus,
-    Limits, Phase, Revision, RevisionSpec,
+    ArtifactRef, ArtifactSource, CallsInFlight, Command, CommandKind, Digest, EnvironmentStatus, GenerationPhase,
+    GenerationStatus, Limits, Phase, Revision, RevisionSpec,
 };
 
 /// A spec with one artifact that runs the module `server`.
@@ -52,7 +52,7 @@ fn generation() -> GenerationStatus {
         started: SystemTime::UNIX_EPOCH,
         ready: Some(SystemTime::UNIX_EPOCH),
         ended: None,
-        calls_in_flight: 2,
+        calls_in_flight: CallsInFlight::counted_by(|| 2),
         exit: None,
     }
 }

@@ -1,6 +1,6 @@
 //! What can be seen of an environment from outside.
 
-use std::time::SystemTime;
+use std::{fmt, sync::Arc, time::SystemTime};
 
 use pexvisor_sandbox::Exit;
 
@@ -76,9 +76,36 @@ pub struct GenerationStatus {
     /// When its last process was gone.
     pub ended: Option<SystemTime>,
     /// Calls in flight through the proxy.
-    pub calls_in_flight: u64,
+    pub calls_in_flight: CallsInFlight,
     /// How its first process ended.
     pub exit: Option<Exit>,
+}
+
+/// Counts when it is asked: calls come and go without a new status being published.
+#[derive(Clone)]
+pub struct CallsInFlight(Arc<dyn Fn() -> u64 + Send + Sync>);
+
+impl CallsInFlight {
+    /// The calls that `count` gives.
+    pub fn counted_by(count: impl Fn() -> u64 + Send + Sync + 'static) -> Self {
+        Self(Arc::new(count))
+    }
+
+    /// None, as before the first call and after the last.
+    pub fn none() -> Self {
+        Self::counted_by(|| 0)
+    }
+
+    /// How many there are now.
+    pub fn now(&self) -> u64 {
+        (self.0)()
+    }
+}
+
+impl fmt::Debug for CallsInFlight {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}", self.now())
+    }
 }
 
 /// Where a generation is in its life; only ever moves down this list.

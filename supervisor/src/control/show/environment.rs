@@ -44,7 +44,8 @@ pub fn environment(status: EnvironmentStatus) -> v1::Environment {
 }
 
 fn generation(status: &GenerationStatus) -> v1::Generation {
-    let GenerationStatus { number, revision, phase, pid, started, ready, ended, calls_in_flight, exit: end } = *status;
+    let GenerationStatus { number, revision, phase, pid, started, ready, ended, ref calls_in_flight, exit: end } =
+        *status;
     v1::Generation {
         number,
         revision,
@@ -53,7 +54,7 @@ fn generation(status: &GenerationStatus) -> v1::Generation {
         started: Some(timestamp(started)),
         ready: ready.map(timestamp),
         ended: ended.map(timestamp),
-        calls_in_flight,
+        calls_in_flight: calls_in_flight.now(),
         exit: end.map(exit),
     }
 }
