@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     init::{OomGuard, Process, Reaper},
-    words::{Failure, FailureReason, Limits, Revision, with_causes},
+    words::{CommandKind, Failure, FailureReason, Limits, Revision, with_causes},
 };
 
 /// How long the last lines of a dead code server may take to be read: they are in the pipe already.
@@ -199,20 +199,29 @@ impl Running {
 
 impl Cause {
     fn failure(self, plan: &Plan, exit: Exit, output: &Output) -> Option<Failure> {
+        let output_tail = output.tail_text(plan.place.generation);
         let failure = match self {
             Self::ToldTo => return None,
             Self::Failed(failure) => failure,
-            Self::Exited(When::BeforeReady) => Failure::new(
-                FailureReason::Exited,
-                format!("the code server ended before it was ready: {exit}; read its traceback or its logs"),
-            ),
+            Self::Exited(When::BeforeReady) => ended_early(plan, exit, &output_tail),
             Self::Exited(When::Serving) => {
                 Failure::new(FailureReason::Crashed, format!("the code server died: {exit}; read its logs"))
             }
         };
-        let output_tail = output.tail_text(plan.place.generation);
         Some(Failure { traceback: output::traceback(&output_tail), output_tail, exit: Some(exit), ..failure })
     }
+}
+
+/// Python itself says that there is no such module by its exit and one line, without a traceback.
+fn ended_early(plan: &Plan, exit: Exit, output: &str) -> Failure {
+    if let CommandKind::Module(module) = &plan.revision.spec.command.kind
+        && output.lines().any(|line| line.ends_with(&format!(": No module named {module}")))
+    {
+        let message = format!("no artifact has the module {module:?}; check command.module and the source pex");
+        return Failure::new(FailureReason::BadCommand, message);
+    }
+    let message = format!("the code server ended before it was ready: {exit}; read its traceback or its logs");
+    Failure::new(FailureReason::Exited, message)
 }
 
 fn make_leaf(plan: &Plan, tree: &Tree) -> Result<Leaf, Failure> {

@@ -115,6 +115,8 @@ pub struct Driver {
     pub(super) hold: Option<Hold>,
     pub(super) phase: (Phase, SystemTime),
     pub(super) restarts: u32,
+    /// The revision that they are counted for.
+    pub(super) restarts_of: RevisionNumber,
     pub(super) waiters: Vec<Reply<EnvironmentStatus>>,
     pub(super) ending: Ending,
 }
@@ -204,6 +206,7 @@ impl Driver {
             hold: None,
             phase,
             restarts: 0,
+            restarts_of: 0,
             waiters: Vec::new(),
             ending: Ending::No,
         };

@@ -199,6 +199,10 @@ impl Driver {
         let Some(living) = self.living.get_mut(&generation) else { return };
         let Some(target) = living.target.clone() else { return };
         living.advance(GenerationPhase::Serving);
+        if living.status.revision != self.restarts_of {
+            self.restarts_of = living.status.revision;
+            self.restarts = 0;
+        }
         tracing::info!(environment = %self.name, generation = target.generation(), "cut over");
         self.world.routes.set(&self.name, &Route::Serving(target));
         self.world.artifacts.compile_later(&living.prepared);
