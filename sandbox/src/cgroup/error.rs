@@ -27,6 +27,9 @@ pub enum CgroupError {
         /// What the controller said.
         source: cgroups_rs::fs::error::Error,
     },
+    /// The supervisor ends; nothing is started any more.
+    #[error("make a cgroup: the supervisor is shutting down")]
+    Closed,
     /// Processes survived SIGKILL: they hang in the kernel.
     #[error("empty {path:?}: processes {pids:?} do not die")]
     StillAlive {
@@ -71,7 +74,7 @@ impl CgroupError {
     pub fn errno(&self) -> Option<i32> {
         match self {
             Self::Io { source, .. } => source.raw_os_error(),
-            Self::Apply { .. } | Self::StillAlive { .. } => None,
+            Self::Apply { .. } | Self::Closed | Self::StillAlive { .. } => None,
         }
     }
 }

@@ -112,6 +112,15 @@ impl Leaf {
         }
     }
 
+    /// Of a node of leaves that is taken for one: removes all groups below it; the number of those right below.
+    pub(super) fn remove_below(&self) -> Result<usize, CgroupError> {
+        match &*self.0 {
+            Dialect::V1(leaf) => leaf.remove_below(),
+            Dialect::V2(leaf) => leaf.remove_below(),
+            Dialect::Loose(_) => Ok(0),
+        }
+    }
+
     /// Removes the leaf, which must be empty; one that is gone is fine.
     ///
     /// # Errors

@@ -6,17 +6,17 @@
 //!                                environments/<name>/<generation>    one generation
 //! ```
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
 
 use super::{
-    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier,
-    error::sentence,
-    file,
-    group::Group,
-    leaf::Dialect,
-    loose,
-    v1::{self, Hierarchies},
-    v2,
+    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier, error::sentence, file,
+    leaf::Dialect, loose, v1, v2,
 };
 use crate::stray::{self, Marker};
 
@@ -27,6 +27,8 @@ const CREATE_ROUNDS_MAX: u32 = 10;
 #[derive(Debug)]
 pub struct Tree {
     dialect: TreeDialect,
+    /// No leaf is made any more.
+    closed: AtomicBool,
     /// The mark of every process in the tree, for where there is no cgroup.
     marker: Marker,
     /// Part of the group's path of every process in an environment.
@@ -81,12 +83,14 @@ impl Tree {
             v1().or_else(|first| v2().map_err(|second| format!("{first}; {second}")))
         };
         let environments_path = format!("/{subdirectory}/environments/");
-        Self { dialect: opened.unwrap_or_else(|reason| TreeDialect::Loose { reason }), marker, environments_path }
+        let dialect = opened.unwrap_or_else(|reason| TreeDialect::Loose { reason });
+        Self { dialect, closed: AtomicBool::new(false), marker, environments_path }
     }
 
     /// A tree without any group, for `reason`.
     pub fn none(reason: impl Into<String>, marker: Marker) -> Self {
-        Self { dialect: TreeDialect::Loose { reason: reason.into() }, marker, environments_path: String::new() }
+        let dialect = TreeDialect::Loose { reason: reason.into() };
+        Self { dialect, closed: AtomicBool::new(false), marker, environments_path: String::new() }
     }
 
     /// Does the process `pid` run in an environment? By its group (proc_pid_cgroup(5)); without groups by its mark,
@@ -119,7 +123,7 @@ impl Tree {
     /// Makes the leaf `name` with `limits`.
     ///
     /// # Errors
-    /// When the kernel refuses the directory or a limit.
+    /// When the kernel refuses the directory or a limit; [`CgroupError::Closed`] after [`Self::close`].
     pub fn create_leaf(&self, name: &LeafName, limits: &Limits) -> Result<Leaf, CgroupError> {
         let mut leaf = self.make_leaf(name);
         for _ in 1..CREATE_ROUNDS_MAX {
@@ -134,9 +138,12 @@ impl Tree {
     }
 
     fn make_leaf(&self, name: &LeafName) -> Result<Leaf, CgroupError> {
+        if self.closed.load(Ordering::SeqCst) {
+            return Err(CgroupError::Closed);
+        }
         let dialect = match &self.dialect {
-            TreeDialect::V1(tree) => Dialect::V1(make_v1(tree, name)?),
-            TreeDialect::V2(tree) => Dialect::V2(make_v2(tree, name)?),
+            TreeDialect::V1(tree) => Dialect::V1(tree.create_leaf(name)?),
+            TreeDialect::V2(tree) => Dialect::V2(tree.create_leaf(name)?),
             TreeDialect::Loose { .. } => Dialect::Loose(loose::Leaf::new(&self.marker.variable())),
         };
         Ok(Leaf(Arc::new(dialect)))
@@ -163,7 +170,7 @@ impl Tree {
         for leaf in self.nodes().into_iter().flatten() {
             gone.processes += leaf.pids()?.len();
             leaf.kill()?;
-            gone.groups += remove_below(&leaf)?;
+            gone.groups += leaf.remove_below()?;
         }
         // Also where there are cgroups now: the former supervisor may have had none.
         gone.processes += stray::kill_marked(&self.marker).map_err(CgroupError::io(super::Operation::Kill, "/proc"))?;
@@ -176,6 +183,12 @@ impl Tree {
     /// # Errors
     /// As [`Self::clear_leftovers`].
     pub fn close(&self) -> Result<Leftovers, CgroupError> {
+        self.closed.store(true, Ordering::SeqCst);
+        // A leaf made just before may have taken a process after the kill; then once more, for the last time.
+        self.remove().or_else(|_| self.remove())
+    }
+
+    fn remove(&self) -> Result<Leftovers, CgroupError> {
         let gone = self.clear_leftovers()?;
         match &self.dialect {
             TreeDialect::V1(tree) => tree.close()?,
@@ -202,49 +215,4 @@ impl Tree {
 fn offers_controllers(own: &Path) -> bool {
     let offered = file::read(&own.join("cgroup.controllers")).unwrap_or_default();
     Resource::ALL.iter().any(|resource| v2::lists(&offered, *resource))
-}
-
-fn make_v1(tree: &v1::Tree, name: &LeafName) -> Result<v1::Leaf, CgroupError> {
-    let leaf = match name {
-        LeafName::Generation { environment, number } => {
-            let node = tree.environments().child(environment);
-            node.create()?;
-            v1::Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
-        }
-        LeafName::Install(name) => v1::Leaf { group: tree.installer().child(name), node: None },
-    };
-    leaf.group.create()?;
-    Ok(leaf)
-}
-
-fn make_v2(tree: &v2::Tree, name: &LeafName) -> Result<v2::Leaf, CgroupError> {
-    let leaf = match name {
-        LeafName::Generation { environment, number } => {
-            let node = tree.environments.child(environment);
-            tree.create_node(&node)?;
-            v2::Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
-        }
-        LeafName::Install(name) => v2::Leaf { group: tree.installer.child(name), node: None },
-    };
-    leaf.group.create()?;
-    Ok(leaf)
-}
-
-/// Removes all groups below a node; the number of those right below.
-fn remove_below(node: &Leaf) -> Result<usize, CgroupError> {
-    match &*node.0 {
-        Dialect::V1(leaf) => remove_below_v1(&leaf.group),
-        Dialect::V2(leaf) => {
-            let children = leaf.group.children()?;
-            children.iter().try_for_each(Group::remove)?;
-            Ok(children.len())
-        }
-        Dialect::Loose(_) => Ok(0),
-    }
-}
-
-fn remove_below_v1(node: &Hierarchies) -> Result<usize, CgroupError> {
-    let names = node.children()?;
-    names.iter().try_for_each(|name| v1::Leaf { node: None, group: node.at(name) }.remove())?;
-    Ok(names.len())
 }

@@ -113,6 +113,12 @@ impl Leaf {
         let _ = freezer.thaw();
     }
 
+    pub fn remove_below(&self) -> Result<usize, CgroupError> {
+        let names = self.group.children()?;
+        names.iter().try_for_each(|name| Self { node: None, group: self.group.at(name) }.remove())?;
+        Ok(names.len())
+    }
+
     pub fn remove(&self) -> Result<(), CgroupError> {
         self.group.groups().try_for_each(Group::remove)?;
         self.node.iter().for_each(Hierarchies::remove_if_unused);

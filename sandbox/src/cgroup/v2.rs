@@ -90,6 +90,12 @@ impl Leaf {
         Err(CgroupError::StillAlive { path: self.group.path().to_owned(), pids: self.pids()? })
     }
 
+    pub fn remove_below(&self) -> Result<usize, CgroupError> {
+        let children = self.group.children()?;
+        children.iter().try_for_each(Group::remove)?;
+        Ok(children.len())
+    }
+
     pub fn remove(&self) -> Result<(), CgroupError> {
         self.group.remove()?;
         if let Some(node) = &self.node {

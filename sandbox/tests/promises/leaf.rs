@@ -2,7 +2,7 @@
 
 use pexvisor_sandbox::{
     End, Spec,
-    cgroup::{Limits, Tier, Usage},
+    cgroup::{CgroupError, LeafName, Limits, Tier, Usage},
 };
 
 use crate::{
@@ -104,6 +104,8 @@ fn a_closed_tree_leaves_no_process_and_no_directory() {
     assert_eq!(tree.tree.close().expect("nothing survives").processes, 1);
     assert_eq!(end_of(pid), End::Signal(9));
     assert!(tree.bases.iter().all(|base| !base.exists()), "{:?}", tree.bases);
+    let (name, limits) = (LeafName::Install("late".parse().expect("a good name")), Limits::default());
+    assert!(matches!(tree.tree.create_leaf(&name, &limits), Err(CgroupError::Closed)));
     // And again as at the next start; this process is back where it was after each.
     let again = tree.reopen();
     again.close().expect("nothing there");

@@ -5,7 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::cgroup::{CgroupError, GroupName, Resource, error::sentence, group::Group};
+use super::Leaf;
+use crate::cgroup::{CgroupError, GroupName, LeafName, Resource, error::sentence, group::Group};
 
 /// Our part of the hierarchies.
 #[derive(Debug)]
@@ -51,6 +52,20 @@ impl Tree {
     /// Undoes [`Self::open`].
     pub fn close(&self) -> Result<(), CgroupError> {
         self.base.groups().try_for_each(Group::remove)
+    }
+
+    /// Makes the directories of a leaf.
+    pub fn create_leaf(&self, name: &LeafName) -> Result<Leaf, CgroupError> {
+        let leaf = match name {
+            LeafName::Generation { environment, number } => {
+                let node = self.environments().child(environment);
+                node.create()?;
+                Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
+            }
+            LeafName::Install(name) => Leaf { group: self.installer().child(name), node: None },
+        };
+        leaf.group.create()?;
+        Ok(leaf)
     }
 
     pub fn installer(&self) -> Hierarchies {

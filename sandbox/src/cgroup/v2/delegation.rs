@@ -10,7 +10,8 @@ use std::{
 
 use nix::libc;
 
-use crate::cgroup::{CgroupError, GroupName, Resource, error::sentence, file, group::Group};
+use super::Leaf;
+use crate::cgroup::{CgroupError, GroupName, LeafName, Resource, error::sentence, file, group::Group};
 
 /// Rounds of moving processes away before we give up: each round takes what forked during the last.
 const MOVE_ROUNDS_MAX: u32 = 100;
@@ -76,8 +77,22 @@ impl Tree {
         Ok(())
     }
 
+    /// Makes the directory of a leaf.
+    pub fn create_leaf(&self, name: &LeafName) -> Result<Leaf, CgroupError> {
+        let leaf = match name {
+            LeafName::Generation { environment, number } => {
+                let node = self.environments.child(environment);
+                self.create_node(&node)?;
+                Leaf { group: node.child(&GroupName::from(*number)), node: Some(node) }
+            }
+            LeafName::Install(name) => Leaf { group: self.installer.child(name), node: None },
+        };
+        leaf.group.create()?;
+        Ok(leaf)
+    }
+
     /// A node that may hold leaves with limits.
-    pub fn create_node(&self, node: &Group) -> Result<(), CgroupError> {
+    fn create_node(&self, node: &Group) -> Result<(), CgroupError> {
         node.create()?;
         for resource in Resource::ALL.iter().filter(|resource| !self.refused.contains_key(resource)) {
             file::write(&node.file("cgroup.subtree_control"), &format!("+{resource}"))?;
