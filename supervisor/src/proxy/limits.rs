@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use rustix::process::{Resource, getrlimit};
+
 /// Threads that carry calls. Few, because a call that changes threads pays for it twice: one on a machine of two cores,
 /// beside the code servers and the rest of the supervisor; no more than four.
 pub fn threads_by_default() -> usize {
@@ -11,8 +13,19 @@ pub fn threads_by_default() -> usize {
 /// Bytes of stack of a data thread. Its futures live on the heap.
 pub const THREAD_STACK_BYTES: usize = 1024 * 1024;
 
-/// Connections from clients at once; the next one is closed at once. Each costs two or more descriptors.
-pub const CONNECTIONS_MAX: usize = 4096;
+/// Connections from clients at once; the next one is closed at once. See [`connections_max`].
+const CONNECTIONS_MAX: usize = 4096;
+
+/// Share of the process's open files that connections may take: each costs two or more, and what deploys, journals and
+/// pipes need must be left whatever clients do.
+const OPEN_FILES_PER_CONNECTION: u64 = 4;
+
+/// Connections from clients at once, with the open files that this process may have now.
+pub fn connections_max() -> usize {
+    let open_files_max = getrlimit(Resource::Nofile).current;
+    let share = open_files_max.map_or(u64::MAX, |files| files / OPEN_FILES_PER_CONNECTION);
+    usize::try_from(share).map_or(CONNECTIONS_MAX, |share| share.clamp(1, CONNECTIONS_MAX))
+}
 
 /// A connection that has not said its HTTP/2 preface by then is closed.
 pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);

@@ -42,7 +42,7 @@ use crate::{
 };
 use client::Shared;
 use entrance::Entrance;
-use limits::CONNECTIONS_MAX;
+use limits::{WAITING_BYTES_MAX, connections_max};
 use worker::Worker;
 
 /// How the proxy is set up.
@@ -84,12 +84,17 @@ impl Proxy {
     ) -> Result<Self, StartError> {
         let threads = config.threads.map_or_else(limits::threads_by_default, NonZero::get);
         let workers: Vec<_> = (0..threads).map(Worker::start).collect::<io::Result<_>>().map_err(StartError::Thread)?;
-        let shared = Shared { routes, health, calls: metrics.calls.clone(), waiting: pump::WaitingTotal::default() };
+        let shared = Shared {
+            routes,
+            health,
+            calls: metrics.calls.clone(),
+            waiting: pump::WaitingTotal::new(WAITING_BYTES_MAX),
+        };
         let entrance = Entrance {
             shared,
             threads: workers.iter().map(|worker| worker.handle().clone()).collect(),
             turn: Arc::default(),
-            room: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            room: Arc::new(Semaphore::new(connections_max())),
             turned_away: metrics.limits.counter("connections"),
             connections: TaskTracker::new(),
         };

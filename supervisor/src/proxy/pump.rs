@@ -16,8 +16,6 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use h2::{Reason, RecvStream, SendStream};
 
-use super::limits::WAITING_BYTES_MAX;
-
 /// One direction of one call.
 pub struct Pump {
     from: RecvStream,
@@ -38,8 +36,11 @@ pub enum Broken {
 }
 
 /// Bytes of all calls that wait for their receivers, counted together.
-#[derive(Clone, Debug, Default)]
-pub struct WaitingTotal(Arc<AtomicUsize>);
+#[derive(Clone, Debug)]
+pub struct WaitingTotal {
+    bytes: Arc<AtomicUsize>,
+    bytes_max: usize,
+}
 
 /// Bytes of one direction that wait for their receiver; at most one window of the sender.
 struct Waiting {
@@ -175,8 +176,13 @@ impl Drop for Waiting {
 }
 
 impl WaitingTotal {
+    /// Nothing waits; no more than `bytes_max` ever will.
+    pub fn new(bytes_max: usize) -> Self {
+        Self { bytes: Arc::default(), bytes_max }
+    }
+
     fn add(&self, bytes: usize) -> Result<(), Broken> {
-        if self.0.fetch_add(bytes, Relaxed) + bytes > WAITING_BYTES_MAX {
+        if self.bytes.fetch_add(bytes, Relaxed) + bytes > self.bytes_max {
             self.subtract(bytes);
             return Err(Broken::TooMuchWaiting);
         }
@@ -184,6 +190,44 @@ impl WaitingTotal {
     }
 
     fn subtract(&self, bytes: usize) {
-        self.0.fetch_sub(bytes, Relaxed);
+        self.bytes.fetch_sub(bytes, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waiting(total: &WaitingTotal) -> Waiting {
+        Waiting { front: Bytes::new(), back: BytesMut::new(), total: total.clone() }
+    }
+
+    #[test]
+    fn what_waits_comes_out_in_order_whatever_the_pieces() {
+        let mut waiting = waiting(&WaitingTotal::new(1_000));
+        for piece in ["a", "bc", "", "def", "g"] {
+            waiting.push(Bytes::from_static(piece.as_bytes())).unwrap();
+        }
+        let mut came = Vec::new();
+        while waiting.next_bytes().is_some() {
+            came.extend_from_slice(&waiting.take(2));
+        }
+        assert_eq!(came, b"abcdefg");
+    }
+
+    #[test]
+    fn the_bound_holds_for_all_calls_together_and_frees_what_a_call_leaves() {
+        let total = WaitingTotal::new(10);
+        let (mut first, mut second) = (waiting(&total), waiting(&total));
+        first.push(Bytes::from_static(b"123456")).unwrap();
+        first.push(Bytes::from_static(b"78")).unwrap();
+        assert!(matches!(second.push(Bytes::from_static(b"abc")), Err(Broken::TooMuchWaiting)));
+        second.push(Bytes::from_static(b"ab")).unwrap();
+        drop(first);
+        second.push(Bytes::from_static(b"12345678")).unwrap();
+        second.next_bytes().unwrap();
+        second.take(2);
+        drop(second);
+        assert_eq!(total.bytes.load(Relaxed), 0, "nothing is counted for ever");
     }
 }
