@@ -15,6 +15,7 @@ use super::{
     installer::{Urgency, Workshop},
     places::Places,
     sweep::Sweep,
+    writeback::Writeback,
 };
 
 /// Jobs that may wait. A job that finds no room is dropped: the next start of that environment asks again.
@@ -37,11 +38,11 @@ struct Job {
 
 impl ByteCode {
     /// Starts the worker.
-    pub fn start(workshop: Workshop, sweep: Arc<Sweep>) -> Self {
+    pub fn start(workshop: Workshop, sweep: Arc<Sweep>, writeback: Arc<Writeback>) -> Self {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
         let worker = tokio::spawn(async move {
             while let Some(job) = waiting.recv().await {
-                compile(&workshop, &sweep, job).await;
+                compile(&workshop, &sweep, &writeback, job).await;
             }
         });
         Self { jobs, _worker: AbortOnDropHandle::new(worker) }
@@ -57,10 +58,14 @@ impl ByteCode {
     }
 }
 
-async fn compile(workshop: &Workshop, sweep: &Sweep, job: Job) {
+async fn compile(workshop: &Workshop, sweep: &Sweep, writeback: &Writeback, job: Job) {
     // Looked at here and not when the job was given: jobs before it may have done the same wheels.
     let trees: Vec<PathBuf> = job.trees.into_iter().filter(|tree| !is_compiled(tree)).collect();
     if trees.is_empty() {
+        return;
+    }
+    if let Err(error) = writeback.about_to_write() {
+        tracing::warn!(%error, "no byte code is made; look at the disk's health");
         return;
     }
     let request =

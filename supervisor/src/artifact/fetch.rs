@@ -80,6 +80,17 @@ impl Fetch {
         if let Some(fetched) = self.cached(digest) {
             return Ok(fetched);
         }
+        let suspect = self.places.suspect(digest);
+        if suspect.exists() {
+            let rescued = self.run_from(digest, &Location::File(suspect), progress.clone()).await;
+            if rescued.is_ok() {
+                return rescued;
+            }
+        }
+        self.run_from(digest, location, progress).await
+    }
+
+    async fn run_from(&self, digest: Digest, location: &Location, progress: watch::Sender<Written>) -> FetchResult {
         let staging =
             Staging::create(self.places.staging("fetch"), self.bytes_max, progress).map_err(SourceError::from)?;
         let filled = self.sources.fill(location, &staging).await;

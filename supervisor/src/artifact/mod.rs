@@ -19,6 +19,7 @@ mod store;
 mod sweep;
 #[cfg(test)]
 mod tests;
+mod writeback;
 
 use std::{
     fs, io,
@@ -46,6 +47,7 @@ use self::{
     interpreters::Interpreters,
     places::Places,
     sweep::{Depth, Sweep},
+    writeback::Writeback,
 };
 use crate::{init::Reaper, metrics::ArtifactMetrics, words::Digest};
 
@@ -79,6 +81,7 @@ struct Inner {
     install: Arc<Install>,
     sweep: Arc<Sweep>,
     byte_code: ByteCode,
+    writeback: Arc<Writeback>,
     metrics: ArtifactMetrics,
 }
 
@@ -125,6 +128,7 @@ impl Artifacts {
     pub fn start(config: Config, reaper: Reaper, tree: Arc<Tree>, metrics: ArtifactMetrics) -> io::Result<Self> {
         let places = Places::below(&config.state_dir);
         places.all().iter().try_for_each(fs::create_dir_all)?;
+        let writeback = Arc::new(Writeback::start(&places, &config.state_dir)?);
         empty(&places)?;
         let bytes_max = config.cache_bytes_max.map_or_else(|| sweep::default_bytes_max(&config.state_dir), Ok)?;
         let workshop = Workshop::new(reaper, tree, config.installer);
@@ -135,7 +139,8 @@ impl Artifacts {
         let inner = Inner {
             fetch: Fetch::new(places.clone(), bytes_max, metrics.clone()),
             metrics,
-            byte_code: ByteCode::start(workshop, sweep.clone()),
+            byte_code: ByteCode::start(workshop, sweep.clone(), writeback.clone()),
+            writeback,
             store: config.store,
             places,
             holds,

@@ -23,6 +23,8 @@ pub struct Places {
     pub installs: PathBuf,
     /// Compositions of installs, `<key>/`.
     pub venvs: PathBuf,
+    /// Artifacts that a crash of the machine may have damaged: to be hashed again.
+    pub suspects: PathBuf,
     /// Staging: everything in it is garbage at start.
     pub tmp: PathBuf,
 }
@@ -35,13 +37,19 @@ impl Places {
             wheels: state_dir.join("wheels"),
             installs: state_dir.join("installs"),
             venvs: state_dir.join("venvs"),
+            suspects: state_dir.join("suspects"),
             tmp: state_dir.join("tmp"),
         }
     }
 
-    /// All of them.
+    /// Those that are always there.
     pub fn all(&self) -> [&Path; 5] {
         [&self.artifacts, &self.wheels, &self.installs, &self.venvs, &self.tmp]
+    }
+
+    /// The file of this artifact, if it is a suspect.
+    pub fn suspect(&self, digest: Digest) -> PathBuf {
+        self.suspects.join(format!("{digest}.pex"))
     }
 
     /// The directory of this artifact's install.

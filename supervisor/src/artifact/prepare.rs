@@ -94,6 +94,20 @@ enum Setback {
     Other(Failure),
 }
 
+/// The mark of the write-back cannot be made.
+fn on_mark(error: &io::Error) -> Setback {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Setback::DiskFull(Failure::new(
+            FailureReason::DiskFull,
+            "failed to write to the state directory: no space left",
+        )),
+        _ => Setback::Other(Failure::new(
+            FailureReason::Internal,
+            format_args!("failed to write to the state directory: {error}"),
+        )),
+    }
+}
+
 impl Setback {
     fn into_failure(self) -> Failure {
         match self {
@@ -131,6 +145,7 @@ impl Inner {
             return Ok(Made { composition, new: New::No, fetch_time: Duration::ZERO, install_time });
         }
         self.check_room().await.map_err(Setback::Other)?;
+        self.writeback.about_to_write().map_err(|error| on_mark(&error))?;
         try_join_all(artifacts.iter().map(|artifact| self.fetch_one(artifact, progress))).await?;
         let fetch_time = started.elapsed();
         let missing = |digest: &&Digest| !self.install.is_installed(**digest);

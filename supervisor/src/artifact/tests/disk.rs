@@ -107,3 +107,32 @@ async fn what_the_quota_does_not_hold_is_refused_before_it_is_fetched() {
     assert!(failure.message.contains("--cache-bytes-max"), "{}", failure.message);
     assert!(bench.artifacts.inner.fetch.cached(next.digest).is_none());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_crash_of_the_machine_artifacts_are_hashed_again_and_installs_made_anew() {
+    let bench = Bench::new(None);
+    let (whole, damaged) = (bench.pex("whole", "").await, bench.pex("damaged", "").await);
+    for artifact in [&whole, &damaged] {
+        bench.prepare(std::slice::from_ref(artifact)).await.expect("prepared");
+    }
+    let mark = bench.state("cache-not-synced");
+    assert!(mark.exists(), "there is something that a crash would lose");
+    fs::write(&mark, "another boot").expect("written");
+    let file = bench.state("artifacts").join(format!("{}.pex", damaged.digest));
+    fs::remove_file(&file).expect("removed");
+    fs::write(&file, "zeros").expect("written");
+    fs::remove_file(bench.home.path().join("store").join(format!("{}.pex", whole.digest))).expect("removed");
+    let after = bench.started_again();
+    assert!(!bench.installed(&whole) && !bench.installed(&damaged));
+    prepare(&after, &[whole]).await.expect("its file was whole, and the store is not asked");
+    prepare(&after, &[damaged]).await.expect("it is fetched from the store again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_of_the_supervisor_alone_distrusts_nothing() {
+    let bench = Bench::new(None);
+    let artifact = bench.pex("app", "").await;
+    bench.prepare(std::slice::from_ref(&artifact)).await.expect("prepared");
+    bench.started_again();
+    assert!(bench.state("cache-not-synced").exists() && bench.installed(&artifact));
+}

@@ -22,6 +22,7 @@ use crate::{
 /// Marks our processes, and tells the test binary which part it plays.
 const ROLE: &str = "PEXVISOR_TEST_ROLE";
 const PYTHON: &str = "/usr/bin/python3";
+const INSTALLER: [&str; 3] = ["artifact::tests::acts_as_the_installer", "--exact", "--nocapture"];
 
 /// Writes a pex with one module: argv is the file, the module's name and a file with its source.
 const MAKE_PEX: &str = r#"
@@ -84,12 +85,16 @@ impl Bench {
         let stage = StageProgram::other("/proc/self/exe", args.map(Into::into));
         let reaper = Reaper::start_with(stage).expect("a runtime with signals");
         fs::create_dir(home.path().join("store")).expect("a store");
-        let args = ["artifact::tests::acts_as_the_installer", "--exact", "--nocapture"];
-        let artifacts = start(home.path(), &reaper, cache_bytes_max, &args);
+        let artifacts = start(home.path(), &reaper, cache_bytes_max, &INSTALLER);
         Self { home, reaper, artifacts }
     }
 
-    /// A second start on the same state directory, whose installer cannot run.
+    /// A second start on the same state directory.
+    fn started_again(&self) -> Artifacts {
+        start(self.home.path(), &self.reaper, None, &INSTALLER)
+    }
+
+    /// The same with an installer that cannot run.
     fn started_again_without_installer(&self) -> Artifacts {
         start(self.home.path(), &self.reaper, None, &["no such test", "--exact"])
     }
