@@ -48,7 +48,7 @@ impl Store {
         let from = path(pex);
         let sha256 = digest(&fs::read(&from).expect("read a test pex"));
         let to = self.file_of(&sha256);
-        if !to.exists() && fs::hard_link(&from, &to).is_err() {
+        if !to.exists() {
             fs::copy(&from, &to).expect("copy a test pex into the store");
         }
         Artifact { sha256, location: String::new() }
@@ -61,12 +61,7 @@ impl Store {
 
     /// Offers bytes under a digest that may be wrong.
     pub fn offer_as(&self, sha256: &str, bytes: &[u8]) -> Artifact {
-        let file = self.file_of(sha256);
-        // What lies there may be a link to a test pex, which must stay as it is.
-        if file.exists() {
-            fs::remove_file(&file).expect("make way in the store");
-        }
-        fs::write(file, bytes).expect("write into the store");
+        fs::write(self.file_of(sha256), bytes).expect("write into the store");
         Artifact { sha256: sha256.to_owned(), location: String::new() }
     }
 

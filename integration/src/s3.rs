@@ -91,6 +91,8 @@ fn command(home: &Path, [master, volume, filer, s3]: [u16; 4]) -> Command {
     let mut command = Command::new(tool("venv/bin/weed"));
     command
         .args(["server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3", "-volume.max=20"])
+        // Doors with fixed ports, which a second server beside this one would fail to open.
+        .args(["-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false"])
         .arg(format!("-dir={}", home.display()))
         .arg(format!("-s3.config={}", config.display()))
         .arg(format!("-master.port={master}"))
