@@ -124,13 +124,18 @@ stop_pexvisor() {
 
 # Code servers name the state directory in their environment.
 check_nothing_left() {
-  local left
+  local left file
   left=$(grep -slF "$state" /proc/[0-9]*/environ | grep -v "/$$/" || true)
   for file in $left; do
     ! grep -sqF "PEXVISOR_SOCKET=$state" "$file" || fail "left running: ${file%/environ}"
   done
   [[ -z $(find "$state" -type s) ]] || fail "sockets left: $(find "$state" -type s)"
-  echo "   no process, no socket left"
+  # Named after the state directory, so that another pexvisor on this machine does not count.
+  local group
+  group=pexvisor-$(printf %s "$state/state" | sha256sum | cut -c1-8)
+  left=$(find /sys/fs/cgroup -maxdepth 4 -type d -name "$group" 2>/dev/null || true)
+  [[ -z $left ]] || fail "control groups left: $left"
+  echo "   no process, no socket, no control group left"
 }
 
 # ---- The demo -----------------------------------------------------------------------------------------------------

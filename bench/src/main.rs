@@ -24,6 +24,7 @@ mod table;
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Measures pexvisor beside its peer.
 #[derive(Parser)]
@@ -51,7 +52,7 @@ async fn main() -> ExitCode {
         Command::Run(options) => tokio::select! {
             done = run::run(&options) => done,
             // Ends the servers under test by dropping them.
-            _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+            ended = asked_to_end() => Err(ended.map_or_else(Into::into, |()| "interrupted".into())),
         },
         Command::Echo { socket } => echo::serve(&socket).await.map_err(Into::into),
     };
@@ -61,5 +62,14 @@ async fn main() -> ExitCode {
             progress::say(&format!("failed: {failure}"));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Returns on SIGINT or SIGTERM.
+async fn asked_to_end() -> std::io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+        _ = terminate.recv() => Ok(()),
     }
 }
