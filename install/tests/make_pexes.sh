@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Makes DIR with the real pex files that tests/differential.rs installs: one per trap of the format.
+# Makes DIR with the real pex files that tests/differential installs: one per trap of the format.
 # Needs /usr/bin/python3 (3.9 or newer, with venv) and PyPI. Pexes that exist are kept: remove one to make it anew.
 # Usage: make_pexes.sh DIR
 set -euo pipefail
@@ -24,7 +24,8 @@ from_venv() { # NAME REQUIREMENT… -- PEX-OPTION…
   local name=$1 requirements=(); shift
   while [[ $# -gt 0 && $1 != -- ]]; do requirements+=("$1"); shift; done
   [[ $# -gt 0 ]] && shift
-  [[ -d from-$name ]] || { uv venv --python /usr/bin/python3 "from-$name" && uv pip install --python "from-$name/bin/python" "${requirements[@]}"; }
+  [[ -d from-$name ]] || uv venv --python /usr/bin/python3 "from-$name"
+  uv pip install --python "from-$name/bin/python" "${requirements[@]}"
   pex --venv-repository "from-$name" "${requirements[@]}" -o "$name.pex" "$@"
 }
 
@@ -49,6 +50,5 @@ python3 "$here/make_sources.py" .
 [[ -d packed ]] || pex --layout packed 'click==8.1.7' -o packed
 ! missing packed.pex || (cd packed && python3 -m zipfile -c ../packed.pex .bootstrap .deps PEX-INFO __main__.py __pex__)
 ! missing dagster.pex || from_venv dagster 'dagster==1.13.27' 'dagster-cloud==1.13.27' pandas -- --no-strip-pex-env
-! missing dagster-files.pex || pex --venv-repository from-dagster 'dagster==1.13.27' 'dagster-cloud==1.13.27' pandas \
-  --no-compress --no-pre-install-wheels -o dagster-files.pex
+! missing dagster-files.pex || from_venv dagster-files 'dagster==1.13.27' 'dagster-cloud==1.13.27' pandas -- --no-compress --no-pre-install-wheels
 ls -l ./*.pex

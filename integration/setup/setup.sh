@@ -10,3 +10,4 @@ flock 9
 integration/setup/packages.sh
 integration/setup/venvs.sh
 integration/setup/pexes.sh
+install/tests/make_pexes.sh target/pexes/differential

@@ -1,6 +1,6 @@
 //! Wheel tags: which an interpreter takes, in which order of preference (PEP 425, 600, 656).
 //!
-//! The rules are those of `packaging.tags` 26; tests compare with it on the system's Python. Only Linux.
+//! The rules are those of `packaging.tags` 26; `tests/differential` compares with it on a real Python. Only Linux.
 
 use std::fmt;
 
@@ -142,38 +142,30 @@ fn tag(python: &str, abi: &str, platform: &str) -> Tag {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::interpreter::probe::tests::system_python;
-
-    /// Every Python on this machine brings `packaging` inside its pip.
-    #[expect(clippy::disallowed_methods, reason = "a test has no reaper")]
-    fn packaging_says(python: &Interpreter) -> Vec<String> {
-        let script = "import glob, os, sys, sysconfig, ensurepip\n\
-                      names = glob.glob('/usr/share/python-wheels/pip-*.whl') + glob.glob(os.path.join(os.path.dirname(ensurepip.__file__), '_bundled', 'pip-*.whl'))\n\
-                      sys.path.insert(0, names[0])\n\
-                      from pip._vendor.packaging.tags import sys_tags\n\
-                      print('\\n'.join(map(str, sys_tags())))";
-        let output = std::process::Command::new(&python.path).args(["-I", "-c", script]).output().expect("it starts");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).expect("ASCII").lines().map(str::to_owned).collect()
-    }
-
-    /// pip's copy may be old: then a legacy name comes before its PEP 600 name, `linux_…` comes last, and the pure
-    /// tag of CPython itself is missing. `tests/differential` compares with a new packaging, exactly.
-    fn comparable(tags: Vec<String>) -> Vec<String> {
-        let is_legacy = |tag: &String| LEGACY_MANYLINUX.iter().any(|(_, name)| tag.contains(name));
-        let is_own_pure = |tag: &String| tag.starts_with("cp") && tag.ends_with("-none-any");
-        let is_bare = |tag: &String| tag.contains("-linux_");
-        tags.into_iter().filter(|tag| !is_legacy(tag) && !is_own_pure(tag) && !is_bare(tag)).collect()
-    }
+    use crate::interpreter::{probe::tests::system_python, tests_support::python};
 
     #[test]
-    fn the_tags_of_a_real_python_are_those_that_packaging_lists_in_its_order() {
-        let python = system_python();
-        let ours = comparable(python.tags().iter().map(ToString::to_string).collect());
-        let theirs = comparable(packaging_says(&python));
-        assert_eq!(ours.len(), theirs.len());
-        let difference = ours.iter().zip(&theirs).find(|(ours, theirs)| ours != theirs);
-        assert_eq!(difference, None);
+    fn cpython_takes_its_own_abi_then_the_stable_one_then_none() {
+        let tags: Vec<String> = python("3.11.2").tags().iter().map(ToString::to_string).collect();
+        let at = |tag: &str| tags.iter().position(|known| known == tag).unwrap_or_else(|| panic!("{tag} is missing"));
+        let order = [
+            "cp311-cp311-linux_x86_64",
+            "cp311-cp311-manylinux_2_36_x86_64",
+            "cp311-cp311-manylinux_2_17_x86_64",
+            "cp311-cp311-manylinux2014_x86_64",
+            "cp311-cp311-manylinux1_x86_64",
+            "cp311-abi3-manylinux_2_28_x86_64",
+            "cp311-none-linux_x86_64",
+            "cp310-abi3-manylinux2010_x86_64",
+            "cp32-abi3-linux_x86_64",
+            "py311-none-linux_x86_64",
+            "cp311-none-any",
+            "py311-none-any",
+            "py3-none-any",
+            "py30-none-any",
+        ];
+        assert!(order.windows(2).all(|pair| at(pair[0]) < at(pair[1])));
+        assert!(!tags.iter().any(|tag| tag.contains("manylinux_2_37") || tag.contains("cp312")));
     }
 
     #[test]

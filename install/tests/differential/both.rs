@@ -1,10 +1,10 @@
 //! One pex (or several) installed both ways, and asking both the same questions.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Mutex,
 };
 
 use pexvisor_install::{
@@ -46,9 +46,9 @@ const PATH_ORDER: &str = "import os, sys\n\
 /// Where `make_pexes.sh` put them.
 fn pexes() -> PathBuf {
     let made = env::var_os("PEXVISOR_TEST_PEXES")
-        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pexes"), PathBuf::from);
+        .map_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/pexes/differential"), PathBuf::from);
     let there = made.join("dagster-files.pex").exists();
-    assert!(there, "there are no pexes in {}: run install/tests/make_pexes.sh {0}", made.display());
+    assert!(there, "there are no pexes in {}: run `make setup`, or install/tests/make_pexes.sh {0}", made.display());
     fs::canonicalize(made).expect("it is there")
 }
 
@@ -188,9 +188,10 @@ fn python() -> Interpreter {
 
 /// The venv that pex-tools makes of NAME.pex. Kept for the next run: it takes seconds, and nothing changes it.
 fn reference(name: &str) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _one = ONE_AT_A_TIME.lock().expect("no test panics in it");
     let (pexes, pex) = (pexes(), format!("{name}.pex"));
+    // Tests are processes of their own, and several look at one pex.
+    let lock = File::create(pexes.join(format!(".{name}.lock"))).expect("writable");
+    lock.lock().expect("a file can be locked");
     let venv = pexes.join("reference").join(name);
     let age = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
     if age(&venv.join("PEX-INFO")) > age(&pexes.join(&pex)) {
