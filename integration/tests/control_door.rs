@@ -1,9 +1,10 @@
 //! The control API is the operator's: what runs in an environment cannot speak to it, whichever way it connects.
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
+use nix::sys::signal::Signal;
 use pexvisor_integration::{
-    Supervisor,
+    Supervisor, eventually,
     pexes::{ready_within, spec},
     request,
 };
@@ -65,6 +66,28 @@ async fn a_connection_made_by_a_process_that_ends_at_once_is_not_answered_either
     // The child's identity is the socket's; when it is looked up the child may be gone.
     let connect = "if os.fork() == 0:\n    door.connect(SOCKET)\n    os._exit(0)\nos.wait()";
     let printed = intrude(&supervisor, connect).await;
+    assert!(printed.contains("connected and heard 0"), "{printed}");
+}
+
+#[tokio::test]
+async fn nor_is_one_made_by_a_process_that_is_a_zombie_by_then() {
+    let supervisor = Supervisor::start().await;
+    let go = supervisor.home().join("go");
+    // A zombie has left its control group (v1 says "/"), so its group must not be taken for an operator's.
+    let wait = format!("print('waiting', flush=True)\nwhile not os.path.exists({go:?}): time.sleep(0.01)\n");
+    let connect = format!("{wait}if os.fork() == 0:\n    door.connect(SOCKET)\n    os._exit(0)\ntime.sleep(1)");
+    let control = supervisor.control();
+    let held_up = async {
+        let waits =
+            async || control.log_text("intruder", 0).await.is_ok_and(|text| text.contains("waiting")).then_some(());
+        eventually("the intruder waits", waits).await;
+        // So that the supervisor looks only when the child has ended.
+        supervisor.signal(Signal::SIGSTOP);
+        std::fs::write(&go, "").expect("tell it to go");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        supervisor.signal(Signal::SIGCONT);
+    };
+    let (printed, ()) = tokio::join!(intrude(&supervisor, &connect), held_up);
     assert!(printed.contains("connected and heard 0"), "{printed}");
 }
 

@@ -7,6 +7,7 @@
 //! Calls block for as long as the kernel does; `Leaf::kill` for up to [`EMPTY_WAIT_MAX`].
 
 mod discover;
+mod ending;
 mod enforcement;
 mod error;
 mod file;

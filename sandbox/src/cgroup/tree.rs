@@ -7,6 +7,7 @@
 //! ```
 
 use std::{
+    io,
     path::Path,
     sync::{
         Arc,
@@ -15,8 +16,8 @@ use std::{
 };
 
 use super::{
-    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier, error::sentence, file,
-    leaf::Dialect, loose, v1, v2,
+    CgroupError, Enforcement, GroupName, Leaf, Limits, Mounts, Operation, Resource, Tier, ending::is_ending,
+    error::sentence, file, leaf::Dialect, loose, v1, v2,
 };
 use crate::stray::{self, Marker};
 
@@ -97,14 +98,17 @@ impl Tree {
     /// which a process can take off.
     ///
     /// # Errors
-    /// When there is no such process.
+    /// When there is no such process, or it is ending: nobody can tell any more where it ran.
     pub fn environments_hold(&self, pid: i32) -> Result<bool, CgroupError> {
         let path = format!("/proc/{pid}/cgroup");
-        let groups = std::fs::read_to_string(&path).map_err(CgroupError::io(Operation::Read, &path))?;
-        Ok(match &self.dialect {
+        let read = |source| CgroupError::io(Operation::Read, &path)(source);
+        let groups = std::fs::read_to_string(&path).map_err(read)?;
+        let held = match &self.dialect {
             TreeDialect::Loose { .. } => self.marker.is_on(pid),
             TreeDialect::V1(_) | TreeDialect::V2(_) => groups.contains(&self.environments_path),
-        })
+        };
+        // After the look, not before it: a process that ends shows "/" for its v1 groups, and no environment.
+        if is_ending(pid).map_err(read)? { Err(read(io::ErrorKind::NotFound.into())) } else { Ok(held) }
     }
 
     /// What holds each resource.
