@@ -19,7 +19,7 @@ use super::{
     fetch::with_causes,
     flight::Flights,
     installer::{InstallerError, Urgency, Workshop},
-    interpreters::Interpreters,
+    interpreters::{Interpreters, Search},
     places::Places,
 };
 use crate::words::{Digest, Failure, FailureReason};
@@ -68,7 +68,7 @@ impl Install {
 
     /// The composition, if it and everything it is made of is there.
     pub async fn cached(&self, wanted: &Wanted) -> Option<Composition> {
-        let allowed = self.interpreters.allowed(wanted.interpreter.as_deref()).await;
+        let (allowed, _) = self.interpreters.allowed(wanted.interpreter.as_deref()).await;
         let (interpreter, installs) = self.installed(wanted, &allowed)?;
         compose::cached(&self.places, &interpreter, installs)
     }
@@ -86,11 +86,18 @@ impl Install {
     }
 
     async fn run(&self, wanted: Wanted) -> InstallResult {
-        let allowed = self.interpreters.allowed(wanted.interpreter.as_deref()).await;
+        let (allowed, search) = self.interpreters.allowed(wanted.interpreter.as_deref()).await;
         if allowed.is_empty() {
             return Err(no_interpreter(&wanted));
         }
-        let (interpreter, installs) = self.install_missing(&wanted, allowed).await?;
+        let (interpreter, installs) = match self.install_missing(&wanted, allowed).await {
+            // Perhaps one of those that have not answered yet.
+            Err(failure) if failure.reason == FailureReason::NoInterpreter && search == Search::GoesOn => {
+                let all = self.interpreters.all().await;
+                self.install_missing(&wanted, all).await?
+            }
+            installed => installed?,
+        };
         self.remember(wanted, &interpreter);
         compose::compose(&self.places, interpreter, installs).await.map(Arc::new)
     }

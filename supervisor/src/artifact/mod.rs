@@ -172,7 +172,7 @@ impl Artifacts {
             store: self.inner.store.to_string(),
             usage: self.inner.sweep.usage(),
             bytes_freed: self.inner.sweep.bytes_freed(),
-            interpreters: self.inner.interpreters.known().to_vec(),
+            interpreters: self.inner.interpreters.known(),
         }
     }
 

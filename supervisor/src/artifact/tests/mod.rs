@@ -150,11 +150,21 @@ async fn prepare(artifacts: &Artifacts, wanted: &[ArtifactRef]) -> Result<(Prepa
 }
 
 fn start(home: &Path, reaper: &Reaper, cache_bytes_max: Option<u64>, args: &[&str]) -> Artifacts {
+    start_with(home, reaper, cache_bytes_max, args, vec![PYTHON.into()])
+}
+
+fn start_with(
+    home: &Path,
+    reaper: &Reaper,
+    cache_bytes_max: Option<u64>,
+    args: &[&str],
+    interpreters: Vec<PathBuf>,
+) -> Artifacts {
     let config = Config {
         state_dir: home.join("state"),
         store: Store::Directory(home.join("store")),
         cache_bytes_max,
-        interpreters: vec![PYTHON.into()],
+        interpreters,
         installer: installer(args),
     };
     Artifacts::start(config, reaper.clone(), no_cgroup(), Metrics::new().artifacts).expect("a usable state dir")

@@ -91,6 +91,8 @@ async fn a_guest_does_not_suffer_from_the_starters_bad_location() {
     let slow_and_bad = ArtifactSource::Url("http://127.0.0.1:1/x".into());
     let bad = ArtifactRef { source: slow_and_bad, ..good.clone() };
     let (bad, good) = ([bad], [good]);
+    // So that the first to come is the first to fetch.
+    bench.artifacts.inner.interpreters.all().await;
     let starter = bench.prepare(&bad);
     let guest = async {
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -134,6 +136,21 @@ async fn byte_code_is_made_later() {
     assert!(!byte_code.exists());
     bench.artifacts.compile_later(&prepared);
     eventually("there is byte code", || byte_code.exists()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deploy_does_not_wait_for_a_slow_python_behind_one_that_fits() {
+    let bench = Bench::new(None);
+    let artifact = [bench.pex("app", "").await];
+    let slow = bench.home.path().join("slow");
+    fs::write(&slow, "#!/bin/sh\nexec sleep 60\n").expect("written");
+    fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
+    let artifacts = start_with(bench.home.path(), &bench.reaper, None, &INSTALLER, vec![PYTHON.into(), slow]);
+    tokio::select! {
+        biased;
+        prepared = artifacts.prepare(&artifact, None, |_| ()) => drop(prepared.expect("prepared")),
+        _ = artifacts.inner.interpreters.all() => panic!("the slow one was waited for"),
+    }
 }
 
 async fn eventually(what: &str, holds: impl Fn() -> bool) {
