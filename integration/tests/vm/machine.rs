@@ -11,7 +11,7 @@ use std::{
 use pexvisor_integration::{pexes::checkout, poll::became_true};
 
 /// From power on to the last claim. Emulated, with other tests beside it; a minute and a half when it is alone.
-const RUN_PATIENCE: Duration = Duration::from_secs(240);
+const RUN_PATIENCE: Duration = Duration::from_secs(280);
 /// From the kill of the emulator to its end.
 const KILL_PATIENCE: Duration = Duration::from_secs(10);
 /// All of it is memory of this machine; the root file system and the installs are in it as well.
