@@ -8,7 +8,7 @@
 //! |---|---|---|
 //! | [`interpreter::candidates`] | paths of the Pythons of this machine, best first | a few `stat`s |
 //! | [`interpreter::probe_command`], [`interpreter::parse_probe`] | what to run, and how to read its stdout | pure |
-//! | [`Request::Install`] | chooses the interpreter for all artifacts, installs what is missing | milliseconds to a second |
+//! | [`Request::Install`] | chooses the interpreter, installs what is missing | milliseconds to a second |
 //! | [`Request::Compile`] | byte code for wheels and sources that lack it, recently read files first | seconds, niced |
 //! | [`venv::compose`] | a venv out of installs | about 3 ms, blocking |
 //! | [`Manifest::load`] | reads what an install holds | one small file |

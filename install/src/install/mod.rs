@@ -61,6 +61,8 @@ impl InstallError {
     /// What kind of failure it is.
     pub fn kind(&self) -> FailureKind {
         match self {
+            // A wheel file that is deflated in the pex is spilled to disk while the pex is opened.
+            Self::Artifact { source, .. } if is_disk_full(source) => FailureKind::DiskFull,
             Self::Artifact { .. } | Self::Contents { .. } => FailureKind::BadArtifact,
             Self::NoInterpreter { .. } => FailureKind::NoInterpreter,
             Self::Disk { kind, .. } => *kind,
@@ -85,6 +87,12 @@ fn disk_kind(error: &io::Error) -> FailureKind {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FailureKind::DiskFull,
         _ => FailureKind::Internal,
     }
+}
+
+/// Whether a full disk is among the causes.
+fn is_disk_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(|cause| disk_kind(cause) == FailureKind::DiskFull))
 }
 
 /// An error and its causes as one line.
@@ -162,4 +170,24 @@ fn installed(request: &InstallRequest, artifact: &Artifact, interpreter: &Interp
         tree.is_dir()
     });
     whole.then_some(manifest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::ZipError;
+
+    #[test]
+    fn a_full_disk_is_never_the_artifacts_fault() {
+        let wheel = |kind: io::ErrorKind| InstallError::Artifact {
+            digest: "0".repeat(64),
+            source: PexError::Wheel {
+                name: "a.whl".into(),
+                source: ZipError::ReadEntry { entry: ".deps/a.whl".into(), source: kind.into() },
+            },
+        };
+        assert_eq!(wheel(io::ErrorKind::StorageFull).kind(), FailureKind::DiskFull);
+        assert_eq!(wheel(io::ErrorKind::QuotaExceeded).kind(), FailureKind::DiskFull);
+        assert_eq!(wheel(io::ErrorKind::UnexpectedEof).kind(), FailureKind::BadArtifact);
+    }
 }
