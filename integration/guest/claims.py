@@ -107,13 +107,14 @@ def an_orphan_that_is_nobodys_is_reaped():
     if os.fork() == 0:
         orphan = os.fork()
         if orphan == 0:
-            time.sleep(1)
+            time.sleep(600)
         else:
             os.write(writer, str(orphan).encode())
         os._exit(0)
     os.wait()
     orphan = int(os.read(reader, 20))
     assert f"PPid:\t1\n" in read(f"/proc/{orphan}/status") + "\n", "PID 1 inherited it"
+    os.kill(orphan, signal.SIGKILL)
     eventually("it is reaped", lambda: not exists(orphan))
 
 

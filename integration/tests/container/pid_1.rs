@@ -1,5 +1,9 @@
 //! What the first process of a container owes the others: it reaps them.
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use pexvisor_integration::{eventually, observe};
 
 use crate::docker::{Cgroups, Container};
@@ -36,10 +40,11 @@ async fn orphans_of_a_code_server_end_with_their_generation_and_are_reaped() {
 #[tokio::test]
 async fn an_orphan_that_is_nobodys_is_reaped() {
     let container = Container::start(Cgroups::ReadOnly).await;
-    // The shell ends at once; its child is handed to PID 1 and ends there.
-    let orphan = container.exec(&["sh", "-c", "sleep 3 >/dev/null 2>&1 & echo $!"]).await.ok();
+    // The shell ends at once; its child is handed to PID 1.
+    let orphan = container.exec(&["sh", "-c", "exec sleep 600 >/dev/null 2>&1 & echo $!"]).await.ok();
     let orphan = container.outer_pid(orphan.trim().parse().unwrap()).await;
     assert!(observe::children(container.pid_1().await).contains(&orphan), "PID 1 inherited it");
+    kill(Pid::from_raw(orphan), Signal::SIGKILL).unwrap();
     eventually("it is reaped", async || (!observe::pids().contains(&orphan)).then_some(())).await;
 }
 
