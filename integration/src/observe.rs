@@ -94,6 +94,13 @@ pub fn files_under(dir: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// As [`files_under`], without byte code, which is made in the background whenever there is time.
+pub fn files_but_byte_code(dir: &Path) -> Vec<PathBuf> {
+    let mut files = files_under(dir);
+    files.retain(|file| file.extension().is_none_or(|extension| extension != "pyc"));
+    files
+}
+
 /// The unix sockets that some process holds under this folder.
 pub fn sockets_under(dir: &Path) -> Vec<String> {
     let table = fs::read_to_string("/proc/net/unix").expect("/proc is mounted");

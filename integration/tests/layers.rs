@@ -20,6 +20,7 @@ const LAYERS: &[&[&str]] = &[
     &["route"],
     &["environment"],
     &["control", "proxy", "probes"],
+    &["doors"],
     &["main"],
 ];
 
