@@ -163,6 +163,7 @@ pub struct Clock {
     pub(super) prepared: Option<Instant>,
     pub(super) fetch: Duration,
     pub(super) install: Duration,
+    pub(super) ready: Option<Instant>,
 }
 
 /// Who the task is.
@@ -336,7 +337,13 @@ impl Driver {
         }
         let progress = Progress::new(self.name.clone(), revision, received);
         let deployment = progress.follow();
-        let clock = Clock { accepted: Instant::now(), prepared: None, fetch: Duration::ZERO, install: Duration::ZERO };
+        let clock = Clock {
+            accepted: Instant::now(),
+            prepared: None,
+            fetch: Duration::ZERO,
+            install: Duration::ZERO,
+            ready: None,
+        };
         self.attempts.insert(self.state.newest_ticket, Attempt { progress, request_id, revision, clock });
         self.perform_all(todo).await;
         Ok(deployment)

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     StepEvent, backoff,
     driver::{Clock, Driver, ENDED_KEPT, Ending, Message},
-    state::{Action, Event, Intent, Ticket, Told, Unserved},
+    state::{Action, Event, Intent, Stage, Ticket, Told, Unserved},
     status::{DEAD_SHOWN_MAX, Living},
 };
 use crate::{
@@ -129,6 +129,13 @@ impl Driver {
         }
     }
 
+    fn note_ready(&mut self, generation: GenerationNumber) {
+        let candidate = self.state.candidate.filter(|candidate| candidate.stage == Stage::Starting(generation));
+        if let Some(attempt) = candidate.and_then(|candidate| self.attempts.get_mut(&candidate.ticket)) {
+            attempt.clock.ready = Some(Instant::now());
+        }
+    }
+
     fn start(&mut self, generation: GenerationNumber, revision: RevisionNumber) {
         let prepared = self.prepared.take().expect("a start follows the news that its artifacts are prepared");
         let revision = self.state.revisions.get(&revision).cloned().expect("a wanted revision is kept");
@@ -166,6 +173,7 @@ impl Driver {
             Report::Ready { socket } => {
                 living.status.ready = Some(SystemTime::now());
                 living.target = Some(Arc::new(Target::new(generation, socket)));
+                self.note_ready(generation);
                 self.step(Event::Ready(generation)).await;
             }
             Report::Terminating => living.advance(GenerationPhase::Terminating),
@@ -301,12 +309,13 @@ impl Clock {
         let us = |from: Instant, to: Instant| to.saturating_duration_since(from).as_micros() as u64;
         let now = Instant::now();
         let prepared = self.prepared.unwrap_or(now);
+        let ready = self.ready.unwrap_or(now);
         Timings {
             accept_us: us(begun, self.accepted),
             fetch_us: self.fetch.as_micros() as u64,
             install_us: self.install.as_micros() as u64,
-            start_us: us(prepared, now),
-            cut_over_us: 0,
+            start_us: us(prepared, ready),
+            cut_over_us: us(ready, now),
             total_us: us(begun, now),
         }
     }

@@ -202,6 +202,7 @@ impl State {
             (Intent::Run, Some(_), _) if self.crashes.is_loop() => Phase::CrashLoop,
             (Intent::Run, Some(_), _) => Phase::Restarting,
             (Intent::Run, None, Some(_)) => Phase::Deploying,
+            (Intent::Run, None, None) if self.newest == 0 => Phase::Deploying,
             (Intent::Run, None, None) => Phase::Failed,
         }
     }
