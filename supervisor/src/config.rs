@@ -18,7 +18,7 @@ pub struct Config {
     #[arg(long, env = "PEXVISOR_STORE", default_value = "file:///var/lib/pexvisor/store", value_name = "URL")]
     pub store: String,
 
-    /// Where the control API listens, once or more [default: unix:<state-dir>/control/control.sock]
+    /// Where the control API listens, once or more [default: unix:STATE_DIR/control/control.sock]
     #[arg(long, env = "PEXVISOR_CONTROL", value_delimiter = ',', value_name = "ADDRESS")]
     pub control: Vec<Address>,
 
