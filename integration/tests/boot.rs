@@ -65,12 +65,13 @@ async fn a_second_sigterm_does_not_wait_for_calls_in_flight() {
     })
     .await;
     supervisor.signal(Signal::SIGTERM);
-    pexvisor_integration::eventually("it shuts down", async || {
-        tokio::net::TcpStream::connect(&supervisor.proxy).await.err()
+    pexvisor_integration::eventually("/readyz says that the end has come", async || {
+        (pexvisor_integration::http::get(&supervisor.probes, "/readyz").await.status == 503).then_some(())
     })
     .await;
     supervisor.signal(Signal::SIGTERM);
-    supervisor.wait(std::time::Duration::from_secs(10));
+    let ended = supervisor.wait(std::time::Duration::from_secs(10));
+    assert_eq!(ended, Some(0), "sooner than the 30 s that the call might drain: {}", supervisor.log());
     assert!(endless.await.unwrap().is_err());
     assert_eq!(observe::processes_naming(supervisor.home()), []);
 }
