@@ -128,6 +128,7 @@ async fn follow(registry: Registry, proxy: Arc<Proxy>) {
             Change::Changed(status) if open.insert(status.name.clone()) => {
                 if let Err(error) = proxy.open_environment_door(&status.name, status.socket.as_ref()).await {
                     tracing::error!(environment = %status.name, "failed to {error}");
+                    open.remove(&status.name);
                 }
             }
             Change::Changed(_) => {}

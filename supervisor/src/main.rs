@@ -103,10 +103,20 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
         metrics: metrics.clone(),
     };
     let registry = Registry::recover(Arc::new(world))?;
+    // Not before every environment holds what it needs.
+    artifacts.sweep_later();
 
     let inside =
         doors::Inside { registry: registry.clone(), artifacts, routes, metrics, reaper, tree: Arc::clone(&tree) };
-    let doors = Doors::open(&config, inside).await?;
+    let doors = match Doors::open(&config, inside).await {
+        Ok(doors) => doors,
+        Err(error) => {
+            // Nothing may go on behind doors that did not open.
+            registry.shut_down().await;
+            tree.close()?;
+            return Err(error);
+        }
+    };
     tracing::info!(control = ?config.control_addresses(), proxy = %doors.proxy(), "ready");
 
     shutdown.requested().await;

@@ -120,8 +120,8 @@ pub struct Description {
 }
 
 impl Artifacts {
-    /// Makes the folders, empties `tmp/`, and starts what goes on in the background: the search for interpreters, a
-    /// first sweep, byte code. Takes a few milliseconds. Call it in a runtime, once per state directory.
+    /// Makes the folders, empties `tmp/`, and starts what goes on in the background: the search for interpreters, byte
+    /// code. Takes a few milliseconds. Call it in a runtime, once per state directory.
     ///
     /// # Errors
     /// When the state directory cannot be used.
@@ -148,9 +148,7 @@ impl Artifacts {
             install,
             sweep,
         };
-        let artifacts = Self { inner: Arc::new(inner) };
-        artifacts.sweep_later();
-        Ok(artifacts)
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Keeps these artifacts, and what is made of them, on disk until the hold is dropped: of each environment the
@@ -176,7 +174,8 @@ impl Artifacts {
         }
     }
 
-    fn sweep_later(&self) {
+    /// Makes room in the background, if the cache is over its quota.
+    pub fn sweep_later(&self) {
         let sweep = self.inner.sweep.clone();
         tokio::spawn(async move { sweep.sweep(Depth::Quota).await });
     }

@@ -89,22 +89,24 @@ impl Output {
             pending.reserve(READ_BYTES);
             let read = pipe.read_buf(&mut pending).await?;
             while let Some(line) = take_line(&mut pending) {
-                self.keep(generation, stream, line);
+                self.keep(generation, stream, &line);
             }
             if read == 0 {
                 if !pending.is_empty() {
-                    self.keep(generation, stream, pending.freeze());
+                    self.keep(generation, stream, &pending);
                 }
                 return Ok(());
             }
         }
     }
 
-    fn keep(&self, generation: GenerationNumber, stream: Stream, text: Bytes) {
+    /// Copies the line: a slice would keep its whole read buffer alive, which no bound counts.
+    fn keep(&self, generation: GenerationNumber, stream: Stream, text: &[u8]) {
         let mut kept = self.lock();
         kept.newest += 1;
         let index = kept.newest;
-        let line = Line { index, time: SystemTime::now(), generation, stream, text, lost: 0 };
+        let line =
+            Line { index, time: SystemTime::now(), generation, stream, text: Bytes::copy_from_slice(text), lost: 0 };
         let lost = kept.buffer(generation).push(line);
         drop(kept);
         self.0.lost.inc_by(lost);
@@ -211,18 +213,30 @@ impl Follow {
 }
 
 /// Takes one line off the front, cut at [`LINE_BYTES_MAX`]; `None` when its end has not come yet.
-fn take_line(pending: &mut BytesMut) -> Option<Bytes> {
+fn take_line(pending: &mut BytesMut) -> Option<BytesMut> {
     let window = &pending[..pending.len().min(LINE_BYTES_MAX)];
     if let Some(end) = window.iter().position(|byte| *byte == b'\n') {
-        let line = pending.split_to(end + 1).freeze();
-        return Some(line.slice(..end));
+        let mut line = pending.split_to(end + 1);
+        line.truncate(end);
+        return Some(line);
     }
-    (pending.len() >= LINE_BYTES_MAX).then(|| pending.split_to(LINE_BYTES_MAX).freeze())
+    (pending.len() >= LINE_BYTES_MAX).then(|| pending.split_to(LINE_BYTES_MAX))
 }
+
+/// Where a Python traceback begins.
+const TRACEBACK: &str = "Traceback (most recent call last):";
+/// What Python writes between a cause and the exception that came of it.
+const CHAINED: [&str; 2] = ["direct cause of the following exception:", "another exception occurred:"];
 
 /// The last Python traceback in a text, with the exceptions it was caused by; empty when there is none.
 pub fn traceback(text: &str) -> String {
-    text.find("Traceback (most recent call last):").map_or_else(String::new, |from| text[from..].trim_end().to_owned())
+    let Some(mut from) = text.rfind(TRACEBACK) else { return String::new() };
+    while let Some(cause) = text[..from].rfind(TRACEBACK)
+        && CHAINED.iter().any(|link| text[..from].trim_end().ends_with(link))
+    {
+        from = cause;
+    }
+    text[from..].trim_end().to_owned()
 }
 
 #[cfg(test)]
@@ -230,7 +244,7 @@ mod tests {
     use super::*;
 
     fn say(output: &Output, generation: GenerationNumber, text: &'static str) {
-        output.keep(generation, Stream::Stderr, Bytes::from_static(text.as_bytes()));
+        output.keep(generation, Stream::Stderr, text.as_bytes());
     }
 
     #[test]
@@ -252,7 +266,7 @@ mod tests {
         let line = "x".repeat(LINE_BYTES_MAX);
         let rounds = 2 * OUTPUT_BYTES_MAX / LINE_BYTES_MAX;
         for _ in 0..rounds {
-            output.keep(2, Stream::Stdout, Bytes::from(line.clone()));
+            output.keep(2, Stream::Stdout, line.as_bytes());
         }
         let flood = output.tail(Some(2), None);
         assert_eq!(flood[0].lost as usize + flood.len(), rounds);
@@ -286,5 +300,9 @@ mod tests {
         let text = "starting\nTraceback (most recent call last):\n  File \"x\"\nValueError: no\n";
         assert_eq!(traceback(text), "Traceback (most recent call last):\n  File \"x\"\nValueError: no");
         assert_eq!(traceback("fine\n"), "");
+        let handled = format!("{text}and on it went\n");
+        let chain = "Traceback (most recent call last):\nKeyError: 1\n\nDuring handling of the above exception, another \
+                     exception occurred:\n\nTraceback (most recent call last):\nTypeError: 2";
+        assert_eq!(traceback(&format!("{handled}{chain}\n")), chain);
     }
 }

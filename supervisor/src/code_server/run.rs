@@ -124,22 +124,20 @@ impl Running {
         let env = environ(&plan.place, &plan.composition, &plan.revision);
         let program = sandbox::Program { path: line.program, args: line.args, env, cwd: line.cwd };
         plan.place.make().map_err(|error| internal(format!("make {}: {error}", plan.place.run.display())))?;
-        let leaf = make_leaf(plan, &surroundings.tree)?;
-        let oom_guard = OomGuard::watch(&leaf).map_err(|error| internal(with_causes(&error)))?;
         let (out_read, out_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
         let (err_read, err_write) = io::pipe().map_err(|error| internal(format!("make a pipe: {error}")))?;
         let spec = Spec::new(program).map_err(|error| Failure::new(FailureReason::BadCommand, error))?;
-        let mut spec = spec.with_output(out_write.into(), err_write.into()).in_leaf(&leaf);
+        let mut spec = spec.with_output(out_write.into(), err_write.into());
         if let Some(count) = plan.revision.spec.limits.open_files_max {
             spec = spec.with_open_files_max(count);
         }
-        let reaper = surroundings.reaper.clone();
-        let process = tokio::task::spawn_blocking(move || reaper.spawn(&spec)).await.expect("spawning does not panic");
-        let process = match process {
-            Ok(process) => process,
-            Err(error) => {
+        // From here on there is a leaf to clear.
+        let leaf = make_leaf(plan, &surroundings.tree)?;
+        let (oom_guard, process) = match launch(spec.in_leaf(&leaf), &leaf, surroundings.reaper.clone()).await {
+            Ok(launched) => launched,
+            Err(failure) => {
                 ending::clear_leaf(leaf).await;
-                return Err(internal(format!("{}; see the supervisor's log", with_causes(&error))));
+                return Err(failure);
             }
         };
         let number = plan.place.generation;
@@ -222,6 +220,13 @@ fn ended_early(plan: &Plan, exit: Exit, output: &str) -> Failure {
     }
     let message = format!("the code server ended before it was ready: {exit}; read its traceback or its logs");
     Failure::new(FailureReason::Exited, message)
+}
+
+async fn launch(spec: Spec, leaf: &Leaf, reaper: Reaper) -> Result<(Option<OomGuard>, Process), Failure> {
+    let oom_guard = OomGuard::watch(leaf).map_err(|error| internal(with_causes(&error)))?;
+    let process = tokio::task::spawn_blocking(move || reaper.spawn(&spec)).await.expect("spawning does not panic");
+    let see_log = |error| internal(format!("{}; see the supervisor's log", with_causes(&error)));
+    Ok((oom_guard, process.map_err(see_log)?))
 }
 
 fn make_leaf(plan: &Plan, tree: &Tree) -> Result<Leaf, Failure> {

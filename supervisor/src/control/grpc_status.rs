@@ -10,7 +10,7 @@ pub fn of_request(error: &RequestError) -> Status {
     let code = match error {
         RequestError::NoSuchEnvironment { .. } | RequestError::NoSuchRevision { .. } => Code::NotFound,
         RequestError::RequestIdReused { .. } => Code::AlreadyExists,
-        RequestError::WrongRevision { .. } => Code::Aborted,
+        RequestError::WrongRevision { .. } | RequestError::Overtaken => Code::Aborted,
         RequestError::NothingToRollBackTo
         | RequestError::NothingToRestart
         | RequestError::BeingRemoved { .. }
@@ -44,6 +44,7 @@ mod tests {
             (RequestError::NoSuchRevision { revision: 7 }, Code::NotFound),
             (RequestError::RequestIdReused { id: "x".to_owned(), revision: 1 }, Code::AlreadyExists),
             (RequestError::WrongRevision { expected: 1, newest: 2 }, Code::Aborted),
+            (RequestError::Overtaken, Code::Aborted),
             (RequestError::NothingToRollBackTo, Code::FailedPrecondition),
             (RequestError::NothingToRestart, Code::FailedPrecondition),
             (RequestError::BeingRemoved { name: name() }, Code::FailedPrecondition),

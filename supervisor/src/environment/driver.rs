@@ -20,19 +20,16 @@ use super::{
     journal::Journal,
     progress::{Deployment, Progress},
     registry::{DeployOrder, RequestError},
-    requests::{self, Outcome, Request},
-    state::{Action, Event, Intent, State, Ticket},
+    requests::{self, Request},
+    state::{Action, Candidate, Event, State, Ticket},
     status::{self, Living},
 };
 use crate::{
     artifact::{Artifacts, Hold, Prepared},
     code_server::{Output, Report, Surroundings},
     metrics::Metrics,
-    route::Routes,
-    words::{
-        EnvironmentName, EnvironmentStatus, Failure, GenerationNumber, GenerationStatus, Phase, Revision,
-        RevisionNumber,
-    },
+    route::{Route, Routes},
+    words::{EnvironmentName, EnvironmentStatus, Failure, GenerationNumber, GenerationStatus, Phase, RevisionNumber},
 };
 
 /// Messages that may wait for one environment. Each caller waits for room, so a flood of commands delays its callers.
@@ -124,13 +121,13 @@ pub struct Driver {
 /// Who waits for the end of a Stop or Remove.
 pub struct Waiters {
     replies: Vec<Reply<EnvironmentStatus>>,
-    status: EnvironmentStatus,
+    outcome: Result<EnvironmentStatus, RequestError>,
 }
 
 impl Waiters {
     /// Tells all of them.
     pub fn answer(self) {
-        self.replies.into_iter().for_each(|reply| answer(reply, Ok(self.status.clone())));
+        self.replies.into_iter().for_each(|reply| answer(reply, self.outcome.clone()));
     }
 }
 
@@ -176,6 +173,21 @@ pub struct About {
     pub inbox: mpsc::WeakSender<Message>,
 }
 
+impl Attempt {
+    /// An attempt that was just accepted, for a request that arrived at `begun`.
+    pub(super) fn new(
+        name: &EnvironmentName,
+        revision: RevisionNumber,
+        request_id: Option<String>,
+        begun: Instant,
+    ) -> Self {
+        let progress = Progress::new(name.clone(), revision, begun);
+        let (fetch, install) = (Duration::ZERO, Duration::ZERO);
+        let clock = Clock { accepted: Instant::now(), prepared: None, fetch, install, ready: None };
+        Self { progress, request_id, revision, clock }
+    }
+}
+
 impl Driver {
     /// A task that has not begun, and the reader of its status.
     pub fn new(
@@ -189,7 +201,7 @@ impl Driver {
         let phase = (state.phase(), SystemTime::now());
         let first = status::first(&name, &state, &world.door(&name), phase);
         let (publisher, reader) = board.publisher(first);
-        let driver = Self {
+        let mut driver = Self {
             name,
             output,
             inbox,
@@ -211,6 +223,7 @@ impl Driver {
             waiters: Vec::new(),
             ending: Ending::No,
         };
+        driver.hold_artifacts();
         (driver, reader)
     }
 
@@ -222,7 +235,8 @@ impl Driver {
             self.handle(message).await;
             self.publish();
         }
-        Waiters { status: self.status(), replies: self.waiters }
+        let forgotten = (self.ending == Ending::Forgotten).then(|| self.status());
+        Waiters { outcome: forgotten.ok_or(RequestError::ShuttingDown), replies: self.waiters }
     }
 
     fn is_done(&self) -> bool {
@@ -236,16 +250,42 @@ impl Driver {
     async fn handle(&mut self, message: Message) {
         match message {
             Message::Command(command) => self.command(command).await,
-            Message::Prepared(ticket, Ok(prepared)) => {
+            Message::Prepared(ticket, result) => self.prepared(ticket, result).await,
+            Message::Report(generation, report) => self.report(generation, report).await,
+            Message::Event(Event::Recovered) => self.recover().await,
+            Message::Event(event) => {
+                if event == Event::PauseOver {
+                    self.pause = None;
+                }
+                self.step(event).await;
+            }
+            Message::ShutDown => self.shut_down(),
+        }
+    }
+
+    async fn prepared(&mut self, ticket: Ticket, result: Result<Prepared, Failure>) {
+        self.preparing.remove(&ticket);
+        match result {
+            Ok(prepared) => {
                 self.note_prepared(ticket, &prepared);
                 self.prepared = Some(prepared);
                 self.step(Event::Prepared(ticket)).await;
+                // Still there if the attempt was abandoned meanwhile: then nothing holds it any longer.
+                self.prepared = None;
             }
-            Message::Prepared(ticket, Err(failure)) => self.step(Event::PrepareFailed(ticket, failure)).await,
-            Message::Report(generation, report) => self.report(generation, report).await,
-            Message::Event(event) => self.step(event).await,
-            Message::ShutDown => self.shut_down(),
+            Err(failure) => self.step(Event::PrepareFailed(ticket, failure)).await,
         }
+    }
+
+    /// Brings back what the journal tells; who repeats the request of a resumed candidate follows it.
+    async fn recover(&mut self) {
+        let todo = self.decide(Event::Recovered);
+        if let Some(Candidate { ticket, revision, .. }) = self.state.candidate {
+            let request = self.requests.iter().find(|it| it.revision == revision && it.outcome.is_none());
+            let request_id = request.map(|request| request.id.clone());
+            self.attempts.insert(ticket, Attempt::new(&self.name, revision, request_id, Instant::now()));
+        }
+        self.perform_all(todo).await;
     }
 
     async fn command(&mut self, command: Command) {
@@ -258,105 +298,6 @@ impl Driver {
         }
     }
 
-    async fn deploy(&mut self, order: DeployOrder) -> Result<Deployment, RequestError> {
-        if let Some(known) = order.request_id.as_deref().and_then(|id| requests::find(&self.requests, id)) {
-            return self.repeat(known, &order);
-        }
-        self.check_open()?;
-        let newest = self.state.newest;
-        if let Some(expected) = order.expected_revision.filter(|expected| *expected != newest) {
-            return Err(RequestError::WrongRevision { expected, newest });
-        }
-        let DeployOrder { spec, request_id, received, .. } = order;
-        let number = self.state.next_revision();
-        let request = request_id.map(|id| Request { id, spec: spec.clone(), revision: number, outcome: None });
-        let revision = Revision { number, spec, image: self.world.image.clone() };
-        self.begin(number, Event::Accepted(revision), received, request).await
-    }
-
-    fn repeat(&self, known: &Request, order: &DeployOrder) -> Result<Deployment, RequestError> {
-        if known.spec != order.spec {
-            return Err(RequestError::RequestIdReused { id: known.id.clone(), revision: known.revision });
-        }
-        let mut kept = self.attempts.values().chain(&self.ended);
-        let kept = kept.find(|attempt| attempt.request_id.as_ref() == Some(&known.id));
-        Ok(kept.map_or_else(|| self.retell(known), |attempt| attempt.progress.follow()))
-    }
-
-    /// The steps of an attempt whose own list is gone: that it was accepted, and how it ended.
-    fn retell(&self, known: &Request) -> Deployment {
-        let progress = Progress::new(self.name.clone(), known.revision, Instant::now());
-        progress.tell(super::StepEvent::Accepted);
-        if let Some(outcome) = &known.outcome {
-            progress.tell(outcome.retold());
-        }
-        progress.follow()
-    }
-
-    async fn restart(&mut self) -> Result<Deployment, RequestError> {
-        self.check_open()?;
-        let revision = self.state.restart_target().ok_or(RequestError::NothingToRestart)?;
-        self.begin(revision, Event::RestartRequested(revision), Instant::now(), None).await
-    }
-
-    async fn roll_back(&mut self, to: Option<RevisionNumber>) -> Result<Deployment, RequestError> {
-        self.check_open()?;
-        let to = to.or(self.state.previous).ok_or(RequestError::NothingToRollBackTo)?;
-        let earlier = self.state.revisions.get(&to).ok_or(RequestError::NoSuchRevision { revision: to })?;
-        let revision = Revision { number: self.state.next_revision(), ..earlier.clone() };
-        self.begin(revision.number, Event::Accepted(revision), Instant::now(), None).await
-    }
-
-    fn check_open(&self) -> Result<(), RequestError> {
-        match (self.ending, self.state.intent) {
-            (Ending::ShuttingDown, _) => Err(RequestError::ShuttingDown),
-            (Ending::Forgotten, _) | (_, Intent::Remove) => Err(RequestError::BeingRemoved { name: self.name.clone() }),
-            (Ending::No, _) => Ok(()),
-        }
-    }
-
-    /// Starts an attempt. If the journal cannot be written, nothing has happened.
-    async fn begin(
-        &mut self,
-        revision: RevisionNumber,
-        event: Event,
-        received: Instant,
-        request: Option<Request>,
-    ) -> Result<Deployment, RequestError> {
-        let before = (self.state.clone(), self.requests.clone());
-        let request_id = request.as_ref().map(|request| request.id.clone());
-        if let Some(request) = request {
-            requests::remember(&mut self.requests, request);
-        }
-        let mut todo = self.decide(event);
-        if todo.pop_front_if(|first| *first == Action::Journal).is_some()
-            && let Err(error) = self.journal().await
-        {
-            (self.state, self.requests) = before;
-            return Err(RequestError::Journal { source: Arc::new(error) });
-        }
-        let progress = Progress::new(self.name.clone(), revision, received);
-        let deployment = progress.follow();
-        let clock = Clock {
-            accepted: Instant::now(),
-            prepared: None,
-            fetch: Duration::ZERO,
-            install: Duration::ZERO,
-            ready: None,
-        };
-        self.attempts.insert(self.state.newest_ticket, Attempt { progress, request_id, revision, clock });
-        self.perform_all(todo).await;
-        Ok(deployment)
-    }
-
-    async fn stop(&mut self, event: Event, reply: Reply<EnvironmentStatus>) {
-        if self.ending == Ending::ShuttingDown {
-            return answer(reply, Err(RequestError::ShuttingDown));
-        }
-        self.waiters.push(reply);
-        self.step(event).await;
-    }
-
     /// Steps the state and performs what follows from it.
     pub(super) async fn step(&mut self, event: Event) {
         if self.ending != Ending::ShuttingDown {
@@ -366,10 +307,10 @@ impl Driver {
     }
 
     /// Steps the state, and notes how requests ended before the journal is written.
-    fn decide(&mut self, event: Event) -> VecDeque<Action> {
+    pub(super) fn decide(&mut self, event: Event) -> VecDeque<Action> {
         let wanted = self.state.wanted();
         let todo = self.state.step(event);
-        if self.state.wanted() != wanted || self.hold.is_none() {
+        if self.state.wanted() != wanted {
             self.hold_artifacts();
         }
         for action in &todo {
@@ -395,24 +336,15 @@ impl Driver {
         if let Some((pause, _)) = self.pause.take() {
             pause.abort();
         }
+        let message = "the supervisor is shutting down; try again when it is back".to_owned();
+        self.world.routes.set(&self.name, &Route::Failed { message });
         let generations: Vec<_> = self.living.keys().copied().collect();
         generations.into_iter().for_each(|generation| self.retire(generation));
     }
 }
 
-impl Outcome {
-    fn retold(&self) -> super::StepEvent {
-        use super::StepEvent::{Failed, Ready, Superseded};
-        match self.clone() {
-            Self::Ready(generation) => Ready { generation, timings: crate::words::Timings::default() },
-            Self::Failed(failure) => Failed { failure, still_serving: None },
-            Self::Superseded(by) => Superseded { by },
-        }
-    }
-}
-
 /// Answers; a caller that has hung up does not want it any more.
-fn answer<T>(reply: Reply<T>, result: Result<T, RequestError>) {
+pub(super) fn answer<T>(reply: Reply<T>, result: Result<T, RequestError>) {
     drop(reply.send(result));
 }
 

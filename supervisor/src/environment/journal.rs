@@ -32,7 +32,7 @@ pub struct Journal {
 pub struct Record {
     format: u32,
     name: EnvironmentName,
-    stopped_on_request: bool,
+    intent: Intent,
     newest: RevisionNumber,
     newest_generation: GenerationNumber,
     promised: Option<RevisionNumber>,
@@ -119,7 +119,7 @@ impl Record {
         Self {
             format: FORMAT,
             name: name.clone(),
-            stopped_on_request: state.intent != Intent::Run,
+            intent: state.intent,
             newest: state.newest,
             newest_generation: state.newest_generation,
             promised: state.promised.map(|it| it.revision),
@@ -146,7 +146,7 @@ impl Record {
             newest: self.newest,
             // Generations are numbered between two records too; those of the last run are skipped over.
             newest_generation: self.newest_generation + GENERATIONS_UNRECORDED_MAX,
-            intent: if self.stopped_on_request { Intent::Stop } else { Intent::Run },
+            intent: self.intent,
             promised,
             candidate,
             previous: self.previous,

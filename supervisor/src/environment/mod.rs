@@ -7,6 +7,7 @@ mod backoff;
 mod changes;
 mod driver;
 mod journal;
+mod orders;
 mod perform;
 mod progress;
 mod registry;

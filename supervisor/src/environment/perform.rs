@@ -122,7 +122,6 @@ impl Driver {
     }
 
     pub(super) fn note_prepared(&mut self, ticket: Ticket, prepared: &Prepared) {
-        self.preparing.remove(&ticket);
         if let Some(attempt) = self.attempts.get_mut(&ticket) {
             attempt.clock.prepared = Some(Instant::now());
             (attempt.clock.fetch, attempt.clock.install) = (prepared.fetch_time, prepared.install_time);
@@ -191,9 +190,6 @@ impl Driver {
 
     fn bury(&mut self, generation: GenerationNumber) {
         let Some(mut living) = self.living.remove(&generation) else { return };
-        if let Some(target) = &living.target {
-            target.close();
-        }
         living.advance(GenerationPhase::Ended);
         let status = GenerationStatus { pid: 0, ended: Some(SystemTime::now()), ..living.status };
         self.dead.push_back(status);

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 
 use crate::words::{Digest, EnvironmentName, Failure, GenerationNumber, RevisionNumber, Timings};
 
-/// Most steps kept of one attempt. Beyond it a FETCHING step replaces the one before it: ten a second for an hour of
+/// Most steps kept of one attempt. Beyond it FETCHING steps are dropped: ten a second for an hour of
 /// fetching would otherwise be 36,000.
 pub const STEPS_MAX: usize = 512;
 

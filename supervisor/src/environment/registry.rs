@@ -63,6 +63,9 @@ pub enum RequestError {
     /// Nothing served before.
     #[error("no earlier revision has served here; name one with to_revision, or deploy")]
     NothingToRollBackTo,
+    /// A Stop was waited for, and then something was started again.
+    #[error("a later request started the environment again before it had stopped; look, then decide")]
+    Overtaken,
     /// Nothing was ever deployed.
     #[error("nothing was deployed here yet; deploy first")]
     NothingToRestart,

@@ -9,6 +9,8 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::backoff::Crashes;
 use crate::words::{Failure, GenerationNumber, Phase, Revision, RevisionNumber};
 
@@ -52,7 +54,8 @@ pub struct State {
 }
 
 /// What the user wants of the environment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Intent {
     /// That it runs.
     #[default]

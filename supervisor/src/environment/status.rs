@@ -1,4 +1,4 @@
-//! What others see of an environment: built from the driver's data after every message, published when it differs.
+//! What others see of an environment: built from the driver's data and published after every message.
 
 use std::{path::Path, sync::Arc, time::SystemTime};
 

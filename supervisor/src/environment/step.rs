@@ -95,6 +95,9 @@ impl State {
             todo.push(Action::Unroute(Unserved::Stopped));
         } else if self.intent == Intent::Remove {
             self.forget_if_gone(todo);
+        } else if self.promised.is_none() && self.candidate.is_none() {
+            let failure = self.last_failure.as_ref().map_or_else(String::new, |failure| failure.message.clone());
+            todo.push(Action::Unroute(Unserved::Failed(failure)));
         } else {
             todo.push(Action::Unroute(Unserved::Starting));
             self.begin_promised(todo);
@@ -192,11 +195,8 @@ impl State {
     }
 
     fn retire(&mut self, generation: GenerationNumber, todo: &mut Vec<Action>) {
-        if self.retiring.len() >= RETIRING_MAX
-            && let Some(oldest) = self.retiring.first()
-        {
-            todo.push(Action::Terminate(*oldest));
-        }
+        let too_many = (self.retiring.len() + 1).saturating_sub(RETIRING_MAX);
+        todo.extend(self.retiring.iter().take(too_many).map(|oldest| Action::Terminate(*oldest)));
         self.retiring.insert(generation);
         todo.push(Action::Retire(generation));
     }

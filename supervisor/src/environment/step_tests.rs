@@ -183,7 +183,7 @@ impl World {
             revisions: kept.revisions,
             newest: kept.newest,
             newest_generation: kept.newest_generation,
-            intent: if kept.intent == Intent::Run { Intent::Run } else { Intent::Stop },
+            intent: kept.intent,
             previous: kept.previous,
             stopped: kept.stopped,
             ..State::default()

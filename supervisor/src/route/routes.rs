@@ -12,7 +12,7 @@ use crate::words::EnvironmentName;
 pub enum Route {
     /// A generation answers.
     Serving(Arc<Target>),
-    /// A first generation, or one after a crash, is on its way.
+    /// A first generation, or one after a restart of the supervisor, is on its way.
     Starting,
     /// The last generation failed and none serves.
     Failed {
