@@ -44,7 +44,11 @@ impl Driver {
     async fn perform(&mut self, action: Action) {
         match action {
             Action::Journal => self.journal_or_log().await,
-            Action::Tell(ticket, told) => self.tell(ticket, told),
+            Action::Tell(ticket, told) => {
+                // Who is told READY and asks at once must see it.
+                self.publish();
+                self.tell(ticket, told);
+            }
             Action::Prepare(ticket, revision) => self.prepare(ticket, revision),
             Action::AbandonPrepare(ticket) => drop(self.preparing.remove(&ticket).inspect(AbortHandle::abort)),
             Action::Start(generation, revision) => self.start(generation, revision),
