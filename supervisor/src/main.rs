@@ -16,7 +16,7 @@ mod state_dir;
 mod telemetry;
 mod words;
 
-use std::{env, error::Error, process::ExitCode, sync::Arc};
+use std::{env, error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use pexvisor_sandbox::{
@@ -120,10 +120,19 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     tracing::info!(control = ?config.control_addresses(), proxy = %doors.proxy(), "ready");
 
     shutdown.requested().await;
+    end(&shutdown, &registry, doors, config.shutdown_timeout()).await;
+    // All that is left is killed and removed, whatever did not end by itself.
+    tree.close()?;
+    Ok(state_dir.clear()?)
+}
+
+/// Shutdown order: probes say so, calls drain, code servers end, doors close. Code servers have `bound`, or until it is
+/// asked for again.
+async fn end(shutdown: &Shutdown, registry: &Registry, doors: Doors, bound: Duration) {
     tracing::info!("shutting down: calls in flight end, then code servers");
     doors.announce_end();
     let graceful = async {
-        if timeout(config.shutdown_timeout(), registry.shut_down()).await.is_err() {
+        if timeout(bound, registry.shut_down()).await.is_err() {
             tracing::warn!("not all code servers ended in time; they are killed");
         }
     };
@@ -132,9 +141,6 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
         () = shutdown.forced() => tracing::warn!("asked twice: code servers are killed"),
     }
     doors.close().await;
-    // All that is left is killed and removed, whatever did not end by itself.
-    tree.close()?;
-    Ok(state_dir.clear()?)
 }
 
 /// The cgroup tree of this state directory; two supervisors in one container have two.
