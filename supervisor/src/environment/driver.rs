@@ -5,9 +5,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    path::PathBuf,
     sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Instant, SystemTime},
 };
 
 use tokio::{
@@ -16,49 +15,24 @@ use tokio::{
 };
 
 use super::{
+    World,
+    attempt::Attempt,
     changes::{Board, Publisher},
-    journal::Journal,
-    progress::{Deployment, Progress},
+    progress::Deployment,
     registry::{DeployOrder, RequestError},
     requests::{self, Request},
     state::{Action, Candidate, Event, State, Ticket},
     status::{self, Living},
 };
 use crate::{
-    artifact::{Artifacts, Hold, Prepared},
-    code_server::{Output, Report, Surroundings},
-    metrics::Metrics,
-    route::{Route, Routes},
+    artifact::{Hold, Prepared},
+    code_server::{Output, Report},
+    route::Route,
     words::{EnvironmentName, EnvironmentStatus, Failure, GenerationNumber, GenerationStatus, Phase, RevisionNumber},
 };
 
 /// Messages that may wait for one environment. Each caller waits for room, so a flood of commands delays its callers.
 pub const INBOX_MAX: usize = 64;
-
-/// What every environment stands on. One for the whole supervisor.
-pub struct World {
-    /// Under which everything lives.
-    pub state_dir: PathBuf,
-    /// Identity of the container image, kept in every revision.
-    pub image: String,
-    /// Fetch, install, compose.
-    pub artifacts: Artifacts,
-    /// The proxy's table.
-    pub routes: Routes,
-    /// What survives.
-    pub journal: Journal,
-    /// What code servers are started with.
-    pub surroundings: Surroundings,
-    /// Counters.
-    pub metrics: Metrics,
-}
-
-impl World {
-    /// The unix socket on which the proxy serves one environment.
-    pub fn door(&self, name: &EnvironmentName) -> PathBuf {
-        self.state_dir.join("doors").join(format!("{}.sock", name.short_hash()))
-    }
-}
 
 /// What arrives in the inbox.
 pub enum Message {
@@ -142,27 +116,6 @@ pub enum Ending {
     Forgotten,
 }
 
-/// Ended attempts whose steps are kept, so that a repeated request reads the same numbers: a caller repeats soon.
-pub const ENDED_KEPT: usize = 8;
-
-/// One attempt that somebody may follow.
-pub struct Attempt {
-    pub(super) progress: Progress,
-    pub(super) request_id: Option<String>,
-    pub(super) revision: RevisionNumber,
-    pub(super) clock: Clock,
-}
-
-/// When the parts of an attempt were done.
-#[derive(Clone, Copy)]
-pub struct Clock {
-    pub(super) accepted: Instant,
-    pub(super) prepared: Option<Instant>,
-    pub(super) fetch: Duration,
-    pub(super) install: Duration,
-    pub(super) ready: Option<Instant>,
-}
-
 /// Who the task is.
 pub struct About {
     /// The environment's name.
@@ -171,21 +124,6 @@ pub struct About {
     pub output: Output,
     /// Its own inbox; weak, so that it closes when the registry lets go.
     pub inbox: mpsc::WeakSender<Message>,
-}
-
-impl Attempt {
-    /// An attempt that was just accepted, for a request that arrived at `begun`.
-    pub(super) fn new(
-        name: &EnvironmentName,
-        revision: RevisionNumber,
-        request_id: Option<String>,
-        begun: Instant,
-    ) -> Self {
-        let progress = Progress::new(name.clone(), revision, begun);
-        let (fetch, install) = (Duration::ZERO, Duration::ZERO);
-        let clock = Clock { accepted: Instant::now(), prepared: None, fetch, install, ready: None };
-        Self { progress, request_id, revision, clock }
-    }
 }
 
 impl Driver {

@@ -6,7 +6,8 @@ use std::{sync::Arc, time::Instant};
 
 use super::{
     StepEvent,
-    driver::{Attempt, Driver, Ending, Reply, answer},
+    attempt::Attempt,
+    driver::{Driver, Ending, Reply, answer},
     progress::{Deployment, Progress},
     registry::{DeployOrder, RequestError},
     requests::{self, Outcome, Request},

@@ -12,9 +12,9 @@ use tokio::{
 };
 
 use super::{
-    JournalError,
+    JournalError, World,
     changes::{Board, Changes},
-    driver::{self, About, Command, Driver, Message, Reply, World},
+    driver::{self, About, Command, Driver, Message, Reply},
     journal::Record,
     progress::Deployment,
     requests::Request,
