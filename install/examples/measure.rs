@@ -15,7 +15,7 @@ use std::{
 };
 
 use pexvisor_install::{
-    Artifact, CompileRequest, InstallRequest, bytecode, install,
+    Artifact, CompileRequest, InstallRequest, Wanted, bytecode, install,
     interpreter::{parse_probe, probe_command},
     venv,
 };
@@ -42,7 +42,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let wheels = installed.iter().flat_map(|install| &install.manifest.wheels);
     let mut trees: Vec<PathBuf> = wheels.map(|wheel| request.wheels.join(&wheel.key).join(python.key())).collect();
     trees.extend(installed.iter().map(|install| install.directory.join("sources")));
-    let compile = CompileRequest { interpreter: python, trees, processes: 0, files_max: 0 };
+    let compile = CompileRequest { interpreter: python, trees, wanted: Wanted::Everything, processes: 1 };
     let done = timed("compile", || bytecode::compile(&compile, &|_| {}))?;
     let files: u64 = installed.iter().map(|install| install.manifest.files).sum();
     let bytes: u64 = installed.iter().map(|install| install.manifest.bytes).sum();

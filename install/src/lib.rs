@@ -32,7 +32,7 @@ pub use install::{InstallError, install};
 pub use interpreter::Interpreter;
 pub use manifest::{Collision, InstalledWheel, Manifest, ManifestError, Script};
 pub use process::main;
-pub use request::{Artifact, CompileRequest, Event, FailureKind, InstallRequest, Request};
+pub use request::{Artifact, CompileRequest, Event, FailureKind, InstallRequest, Request, Wanted};
 
 /// The program's first argument that makes it the installer process.
 pub const ARGUMENT: &str = "install";

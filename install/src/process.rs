@@ -54,7 +54,7 @@ fn run(request: &Request, tell: &(dyn Fn(Event) + Sync)) -> Event {
             Err(error) => failed(error.kind(), format!("failed to {}", install::causes(&error))),
         },
         Request::Compile(request) => match bytecode::compile(request, tell) {
-            Ok(bytecode::Compiled { compiled, broken, left }) => Event::Compiled { compiled, broken, left },
+            Ok(bytecode::Compiled { compiled, broken }) => Event::Compiled { compiled, broken },
             Err(error) => failed(error.kind(), format!("failed to {}", install::causes(&error))),
         },
     }

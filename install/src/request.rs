@@ -47,12 +47,23 @@ pub struct Artifact {
 pub struct CompileRequest {
     /// The interpreter that the byte code is for.
     pub interpreter: Interpreter,
-    /// Trees to compile in place: `wheels/<key>/<interpreter key>` and `installs/<…>/sources`.
+    /// Trees to compile in place: `wheels/<key>/<interpreter key>` and `installs/<…>/sources`. The first one that has
+    /// a module is where it is imported from.
     pub trees: Vec<PathBuf>,
-    /// Processes at once; 0 means one per core less one, at least one.
+    /// Which of the modules in them.
+    pub wanted: Wanted,
+    /// Processes at once: from 1 to the number of cores.
     pub processes: usize,
-    /// Compile at most this many source files, the most recently read ones first; 0 means all.
-    pub files_max: usize,
+}
+
+/// Which modules to compile.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// All, the most recently read ones first; then the trees are marked as compiled.
+    Everything,
+    /// These, by name, what they import when they are imported, and so on.
+    ImportedBy(Vec<String>),
 }
 
 /// What an installer process says: any number of `Progress`, then exactly one of the others.
@@ -83,8 +94,6 @@ pub enum Event {
         compiled: u64,
         /// Files that Python could not compile; they are left as they are.
         broken: u64,
-        /// Files that are left because of `files_max`.
-        left: u64,
     },
     /// Nothing of the request is installed, except wheels in the shared cache.
     Failed {

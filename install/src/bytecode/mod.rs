@@ -1,29 +1,30 @@
 //! Byte code for installed trees: unchecked-hash .pyc beside the sources, made by the interpreter that will use them.
 //!
-//! Files that were read since they were installed come first, as those are what a start really imports. Python only
-//! compiles (`-I -S`, empty environment): it imports and runs nothing of the tree. Every .pyc is renamed into place,
+//! Before a start, what it will import: the program's module, what that imports, and so on, read from the byte code
+//! itself. Afterwards everything: files that were read since they were installed come first. Python only compiles (`-I -S`, empty environment): it imports and runs nothing of the tree. Every .pyc is renamed into place,
 //! so the job may be killed at any time and asked again.
 
+mod imports;
+mod queue;
 mod sources;
 mod worker;
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
     thread,
 };
 
+use imports::Modules;
+use queue::Queue;
+
 use crate::{
-    request::{CompileRequest, Event, FailureKind},
+    request::{CompileRequest, Event, FailureKind, Wanted},
     tree,
 };
 
 /// In the root of a tree whose sources all have byte code (or cannot have any).
 const MARK: &str = ".compiled";
-
-/// Compiled files between two progress events.
-const PROGRESS_FILES: u64 = 256;
 
 /// What a compile request came to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,8 +33,6 @@ pub struct Compiled {
     pub compiled: u64,
     /// Files that Python cannot compile.
     pub broken: u64,
-    /// Files left out because of `files_max`.
-    pub left: u64,
 }
 
 /// Byte code cannot be made.
@@ -81,51 +80,43 @@ pub fn is_compiled(tree: &Path) -> bool {
 /// When a tree cannot be read, Python does not start, or the disk is full. What was compiled until then stays.
 pub fn compile(request: &CompileRequest, tell: &(dyn Fn(Event) + Sync)) -> Result<Compiled, CompileError> {
     let tag = &request.interpreter.cache_tag;
-    let mut sources = Vec::new();
-    for tree in request.trees.iter().filter(|tree| !is_compiled(tree)) {
-        let failed = |source| CompileError::Tree { path: tree.clone(), source };
-        sources.extend(sources::without_byte_code(tree, tag).map_err(failed)?);
+    let progress = |files, files_total| tell(Event::Progress { files, files_total, wheels_cached: 0, wheels_total: 0 });
+    match &request.wanted {
+        Wanted::Everything => {
+            let done = run(request, &Queue::of(lacking(request)?, &progress))?;
+            // A mark that cannot be set only costs another look.
+            request.trees.iter().for_each(|tree| drop(fs::write(tree.join(MARK), "")));
+            Ok(done)
+        }
+        Wanted::ImportedBy(names) => {
+            let failed =
+                |source| CompileError::Tree { path: request.trees.first().cloned().unwrap_or_default(), source };
+            let modules = Modules::of(&request.trees, tag).map_err(failed)?;
+            run(request, &Queue::imported_by(names, modules, &progress))
+        }
     }
-    sources::sort_by_use(&mut sources);
-    let wanted = if request.files_max == 0 { sources.len() } else { request.files_max.min(sources.len()) };
-    let left = (sources.len() - wanted) as u64;
-    sources.truncate(wanted);
-    let mut done = run(request, &sources, tell)?;
-    done.left = left;
-    if left == 0 {
-        // A mark that cannot be set only costs another look.
-        request.trees.iter().for_each(|tree| drop(fs::write(tree.join(MARK), "")));
-    }
-    Ok(done)
 }
 
-fn run(
-    request: &CompileRequest,
-    sources: &[sources::Source],
-    tell: &(dyn Fn(Event) + Sync),
-) -> Result<Compiled, CompileError> {
-    let processes = match request.processes {
-        0 => tree::cores().saturating_sub(1).max(1),
-        asked => asked.min(tree::cores()),
-    };
-    let counted = AtomicU64::new(0);
-    let count = || {
-        let files = counted.fetch_add(1, Ordering::Relaxed) + 1;
-        if files.is_multiple_of(PROGRESS_FILES) {
-            tell(Event::Progress { files, files_total: sources.len() as u64, wheels_cached: 0, wheels_total: 0 });
-        }
-    };
-    // Interleaved, so that all workers are at the most used files first.
-    let shares = (0..processes).map(|at| sources.iter().skip(at).step_by(processes).collect::<Vec<_>>());
+/// All sources without byte code, in the order in which they are likely to be needed.
+fn lacking(request: &CompileRequest) -> Result<Vec<sources::Source>, CompileError> {
+    let mut found = Vec::new();
+    for tree in request.trees.iter().filter(|tree| !is_compiled(tree)) {
+        let failed = |source| CompileError::Tree { path: tree.clone(), source };
+        found.extend(sources::without_byte_code(tree, &request.interpreter.cache_tag).map_err(failed)?);
+    }
+    sources::sort_by_use(&mut found);
+    Ok(found)
+}
+
+fn run(request: &CompileRequest, queue: &Queue<'_>) -> Result<Compiled, CompileError> {
+    let processes = request.processes.clamp(1, tree::cores());
     let results: Vec<Result<Compiled, CompileError>> = thread::scope(|scope| {
-        let workers: Vec<_> = shares
-            .filter(|share| !share.is_empty())
-            .map(|share| scope.spawn(move || worker::compile_all(&request.interpreter.path, &share, &count)))
-            .collect();
+        let work = || worker::work(&request.interpreter.path, queue);
+        let workers: Vec<_> = (0..processes).map(|_| scope.spawn(work)).collect();
         workers.into_iter().map(|worker| worker.join().expect("a worker does not panic")).collect()
     });
     results.into_iter().try_fold(Compiled::default(), |sum, share| {
         let share = share?;
-        Ok(Compiled { compiled: sum.compiled + share.compiled, broken: sum.broken + share.broken, left: 0 })
+        Ok(Compiled { compiled: sum.compiled + share.compiled, broken: sum.broken + share.broken })
     })
 }

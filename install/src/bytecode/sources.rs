@@ -12,22 +12,38 @@ const NO_MODULES: [&str; 2] = ["scripts", "data"];
 /// Where byte code is.
 const CACHE: &str = "__pycache__";
 
-/// A source file without byte code.
+/// A source file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Source {
     pub path: PathBuf,
     pub byte_code: PathBuf,
+    /// What its relative imports start from, if its imports are wanted.
+    pub package: Option<String>,
     /// When it was first read after it was installed: seconds since 1970; 0 if it was not.
     used_at: i64,
+}
+
+impl Source {
+    /// The source at `path`; nothing if that is no name of a module.
+    pub fn at(path: PathBuf, cache_tag: &str) -> Option<Self> {
+        let stem = path.file_name()?.to_str()?.strip_suffix(".py")?;
+        let byte_code = path.with_file_name(CACHE).join(format!("{stem}.{cache_tag}.pyc"));
+        Some(Self { path, byte_code, package: None, used_at: 0 })
+    }
+}
+
+/// Where the modules of `tree` are, a wheel's tree or a `sources/`.
+pub(super) fn modules_root(tree: &Path) -> PathBuf {
+    let site = tree.join("site");
+    // A wheel's tree may be there without any module.
+    let is_wheel = site.is_dir() || NO_MODULES.iter().any(|name| tree.join(name).is_dir());
+    if is_wheel { site } else { tree.to_path_buf() }
 }
 
 /// The sources in `tree` (a wheel's tree or a `sources/`) that lack byte code for `cache_tag`. Follows no link.
 pub(super) fn without_byte_code(tree: &Path, cache_tag: &str) -> io::Result<Vec<Source>> {
     let mut found = Vec::new();
-    let site = tree.join("site");
-    // A wheel's tree may be there without any module.
-    let is_wheel = site.is_dir() || NO_MODULES.iter().any(|name| tree.join(name).is_dir());
-    let root = if is_wheel { site } else { tree.to_path_buf() };
+    let root = modules_root(tree);
     if root.is_dir() {
         walk(&root, cache_tag, &mut found)?;
     }
@@ -35,7 +51,6 @@ pub(super) fn without_byte_code(tree: &Path, cache_tag: &str) -> io::Result<Vec<
 }
 
 fn walk(dir: &Path, cache_tag: &str, found: &mut Vec<Source>) -> io::Result<()> {
-    let cache = dir.join(CACHE);
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let (kind, name) = (entry.file_type()?, entry.file_name());
@@ -43,11 +58,11 @@ fn walk(dir: &Path, cache_tag: &str, found: &mut Vec<Source>) -> io::Result<()> 
             if name != CACHE {
                 walk(&entry.path(), cache_tag, found)?;
             }
-        } else if let Some(stem) = name.to_str().and_then(|name| name.strip_suffix(".py")).filter(|_| kind.is_file()) {
-            let byte_code = cache.join(format!("{stem}.{cache_tag}.pyc"));
-            if !byte_code.exists() {
-                found.push(Source { path: entry.path(), byte_code, used_at: used_at(&entry.metadata()?) });
-            }
+        } else if kind.is_file()
+            && let Some(source) = Source::at(entry.path(), cache_tag)
+            && !source.byte_code.exists()
+        {
+            found.push(Source { used_at: used_at(&entry.metadata()?), ..source });
         }
     }
     Ok(())

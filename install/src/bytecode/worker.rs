@@ -1,88 +1,106 @@
-//! One Python that compiles its share of the sources. If a source crashes it, another goes on with the next one.
+//! A Python that compiles one source after the other. If a source crashes it, another goes on with the next one.
 
 use std::{
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read as _, Write},
     path::Path,
-    process::{Child, ChildStdin, Command, Stdio},
-    thread,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
 };
 
-use super::{CompileError, Compiled, sources::Source};
+use serde::Deserialize;
+
+use super::{CompileError, Compiled, queue::Queue, sources::Source};
 
 /// Reads sources, writes byte code.
 const SCRIPT: &str = include_str!("worker.py");
 
-/// Compiles `sources` in order; `count` is called after each.
-pub(super) fn compile_all(
-    python: &Path,
-    sources: &[&Source],
-    count: &(dyn Fn() + Sync),
-) -> Result<Compiled, CompileError> {
-    let (mut done, mut at) = (Compiled::default(), 0);
-    while at < sources.len() {
-        let mut child = start(python).map_err(|source| CompileError::Start { python: python.into(), source })?;
-        let said = feed(&mut child, &sources[at..], |said| {
-            count();
-            match said {
-                "1" => done.compiled += 1,
-                _ => done.broken += 1,
+/// Longest answer: the imports of one file, which are some kB.
+const ANSWER_BYTES_MAX: u64 = 16 << 20;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Outcome {
+    Compiled,
+    Present,
+    Broken,
+    Full,
+}
+
+/// Compiles what the queue gives, until it has no more.
+pub(super) fn work(python: &Path, queue: &Queue) -> Result<Compiled, CompileError> {
+    let mut done = Compiled::default();
+    let mut worker = None;
+    while let Some(source) = queue.take() {
+        let (outcome, imports) = match ask(&mut worker, python, &source) {
+            Ok(answer) => answer,
+            Err(error) => {
+                queue.give_up();
+                return Err(CompileError::Start { python: python.into(), source: error });
             }
-        });
-        end(child);
-        let said = said?;
-        at += said;
-        if at < sources.len() {
-            // It died at this one.
-            done.broken += 1;
-            at += 1;
+        };
+        match outcome {
+            Outcome::Compiled => done.compiled += 1,
+            Outcome::Present => {}
+            Outcome::Broken => done.broken += 1,
+            Outcome::Full => {
+                queue.give_up();
+                return Err(CompileError::DiskFull);
+            }
         }
+        queue.done(&imports);
     }
     Ok(done)
 }
 
-fn start(python: &Path) -> io::Result<Child> {
-    Command::new(python)
-        .args(["-I", "-S", "-W", "ignore", "-c", SCRIPT])
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
+fn ask(worker: &mut Option<Worker>, python: &Path, source: &Source) -> io::Result<(Outcome, Vec<String>)> {
+    let asked = match worker {
+        Some(running) => running,
+        None => worker.insert(Worker::start(python)?),
+    };
+    let answer = asked.compile(source);
+    if answer.is_none() {
+        // It died at this one.
+        *worker = None;
+    }
+    Ok(answer.unwrap_or((Outcome::Broken, Vec::new())))
 }
 
-/// Gives the sources to `child` and its answers to `answer`; gives how many answers there were.
-fn feed(child: &mut Child, sources: &[&Source], mut answer: impl FnMut(&str)) -> Result<usize, CompileError> {
-    let (stdin, stdout) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
-    thread::scope(|scope| {
-        scope.spawn(|| write_list(stdin, sources));
-        let mut answers = 0;
-        for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-            if line == "full" {
-                return Err(CompileError::DiskFull);
-            }
-            answer(&line);
-            answers += 1;
-        }
-        Ok(answers)
-    })
+struct Worker {
+    child: Child,
+    questions: ChildStdin,
+    answers: BufReader<ChildStdout>,
 }
 
-/// A child that died takes no more: its answers tell.
-fn write_list(mut stdin: ChildStdin, sources: &[&Source]) {
-    for source in sources {
-        let pair = [source.path.to_str(), source.byte_code.to_str()];
-        let mut line = serde_json::to_vec(&pair).expect("strings have a JSON form");
+impl Worker {
+    fn start(python: &Path) -> io::Result<Self> {
+        let mut child = Command::new(python)
+            .args(["-I", "-S", "-W", "ignore", "-c", SCRIPT])
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let (stdin, stdout) = (child.stdin.take().expect("it is piped"), child.stdout.take().expect("it is piped"));
+        Ok(Self { child, questions: stdin, answers: BufReader::new(stdout) })
+    }
+
+    /// Nothing when it died, or says what is no answer.
+    fn compile(&mut self, source: &Source) -> Option<(Outcome, Vec<String>)> {
+        let question = (source.path.to_str()?, source.byte_code.to_str()?, source.package.as_deref());
+        let mut line = serde_json::to_vec(&question).expect("strings have a JSON form");
         line.push(b'\n');
-        if stdin.write_all(&line).is_err() {
-            return;
-        }
+        self.questions.write_all(&line).ok()?;
+        line.clear();
+        self.answers.by_ref().take(ANSWER_BYTES_MAX).read_until(b'\n', &mut line).ok()?;
+        serde_json::from_slice(&line).ok()
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the installer process has no reaper: this child is its own")]
-fn end(mut child: Child) {
-    // It may be asked to stop early; killing one that ended already does nothing.
-    let _ = child.kill();
-    let _ = child.wait();
+impl Drop for Worker {
+    #[expect(clippy::disallowed_methods, reason = "the installer process has no reaper: this child is its own")]
+    fn drop(&mut self) {
+        // It may have ended already; then killing it does nothing.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

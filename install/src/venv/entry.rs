@@ -1,9 +1,12 @@
-//! The two pieces of Python that a venv starts with: the path line and the pex's entry point. All text that comes
-//! from a pex goes in as a literal.
+//! The pieces of Python that a venv starts with: the path line, what runs before it, and the pex's entry point. All
+//! text that comes from a pex goes in as a literal.
 
 use std::{fmt::Write as _, os::unix::ffi::OsStrExt, path::PathBuf};
 
 use super::Installed;
+
+/// The module that the path line imports first, beside it in the venv's own site-packages.
+pub(super) const START: (&str, &str) = ("pexvisor_start.py", include_str!("pexvisor_start.py"));
 
 /// One `import` line, run by `site` in every Python of the venv. Names of `site` itself are in its scope.
 pub(super) fn path_line(installs: &[Installed]) -> String {
@@ -14,7 +17,7 @@ pub(super) fn path_line(installs: &[Installed]) -> String {
     let mut sources = dirs("sources", |install| install.manifest.has_sources);
     sources.reverse();
     format!(
-        "import sys; list(map(addsitedir, {})); sys.path[0:0] = {}\n",
+        "import sys, pexvisor_start; list(map(addsitedir, {})); sys.path[0:0] = {}\n",
         literal_list(site_packages.iter().map(|path| path.as_os_str().as_bytes())),
         literal_list(sources.iter().map(|path| path.as_os_str().as_bytes())),
     )

@@ -2,7 +2,8 @@
 //!
 //! `lib/pythonX.Y/site-packages/pexvisor.pth` makes every Python of the venv (`-m`, subprocesses, multiprocessing
 //! spawn, console scripts) see the same path: user sources (the last artifact's first), the standard library, then
-//! each install's site-packages in pex order, with the `.pth` files in them run.
+//! each install's site-packages in pex order, with the `.pth` files in them run. Before all that, `pexvisor_start.py`
+//! tells the garbage collector to wait while the program starts.
 //!
 //! The caller gives a staging directory and renames it; scripts name the final path.
 
@@ -57,7 +58,7 @@ pub enum VenvError {
 }
 
 /// Changes when what [`compose`] makes changes.
-const FORMAT: &str = "pexvisor venv 1";
+const FORMAT: &str = "pexvisor venv 2";
 
 /// The name for the composition of these installs in this order: 64 hex digits. One name means one content, so a
 /// venv that is there under it can be used as it is.
@@ -90,6 +91,8 @@ pub fn compose(
     for (name, target) in python::links(interpreter) {
         link(&bin.join(name), &target)?;
     }
+    let (name, text) = entry::START;
+    write(&library.join(name), text.as_bytes())?;
     write(&library.join("pexvisor.pth"), entry::path_line(installs).as_bytes())?;
     write(&staging.join("__main__.py"), entry::main_program(installs).as_bytes())?;
     scripts(installs, &bin, used_at)?;

@@ -4,7 +4,9 @@ mod state;
 
 use std::{fs, path::Path, sync::Mutex};
 
-use pexvisor_install::{Artifact, CompileRequest, Event, FailureKind, Manifest, Script, bytecode, install, venv};
+use pexvisor_install::{
+    Artifact, CompileRequest, Event, FailureKind, Manifest, Script, Wanted, bytecode, install, venv,
+};
 use state::{State, WHEEL, demo, demo_info, info, output, python, says};
 
 #[test]
@@ -141,11 +143,11 @@ fn byte_code_is_made_once_and_used_through_every_link() {
     let request = CompileRequest {
         interpreter: python(),
         trees: vec![wheel, install.join("sources")],
+        wanted: Wanted::Everything,
         processes: 1,
-        files_max: 0,
     };
     let done = bytecode::compile(&request, &|_| {}).expect("it compiles");
-    assert_eq!((done.compiled, done.broken, done.left), (4, 1, 0));
+    assert_eq!((done.compiled, done.broken), (4, 1));
     assert!(request.trees.iter().all(|tree| bytecode::is_compiled(tree)));
     assert_eq!(bytecode::compile(&request, &|_| {}).expect("again"), bytecode::Compiled::default());
     let venv = state.compose(manifests);
@@ -159,6 +161,66 @@ fn byte_code_is_made_once_and_used_through_every_link() {
 }
 
 #[test]
+fn before_a_start_what_it_imports_is_compiled_and_nothing_else() {
+    let state = State::new();
+    let program = "from . import near\nimport demo.other\nimport os.path\n\ndef late():\n    import demo.late\n";
+    let info = demo_info("");
+    let pex = demo(
+        &info,
+        &[
+            ("app/__init__.py", ""),
+            ("app/__main__.py", program),
+            ("app/near.py", "from demo import taken as name, WHERE\nfrom ..app import far\n"),
+            ("app/far.py", "class A:\n    import demo.inner\n"),
+            ("app/unused.py", ""),
+            ("demo/taken.py", "try:\n    from missing import nothing\nexcept ImportError:\n    from .spare import *\n"),
+            ("demo/spare.py", ""),
+            ("demo/late.py", ""),
+        ],
+    );
+    let manifests = state.install(&[&state.pex(&pex)]);
+    let install = state.path("installs").join(manifests[0].directory_name());
+    let wheel = state.path("wheels").join(&manifests[0].wheels[0].key).join(python().key());
+    let wanted = Wanted::ImportedBy(vec!["app".into(), "app.__main__".into()]);
+    let trees = vec![install.join("sources"), wheel.clone()];
+    let request = CompileRequest { interpreter: python(), trees, wanted, processes: 2 };
+    let done = bytecode::compile(&request, &|_| {}).expect("it compiles");
+    let compiled = |tree: &Path, name: &str| {
+        let (package, stem) = name.rsplit_once('/').expect("in a package");
+        tree.join(package).join(format!("__pycache__/{stem}.{}.pyc", python().cache_tag)).exists()
+    };
+    let sources = install.join("sources");
+    for name in ["app/__init__", "app/__main__", "app/near", "app/far", "demo/taken", "demo/spare"] {
+        assert!(compiled(&sources, name), "{name}");
+    }
+    assert!(compiled(&wheel.join("site"), "demo/__init__") && compiled(&wheel.join("site"), "demo/other"));
+    assert!(!compiled(&sources, "app/unused") && !compiled(&sources, "demo/late"));
+    assert_eq!((done.compiled, done.broken), (8, 0));
+    assert!(!bytecode::is_compiled(&wheel), "only a part of it is");
+    // Byte code that is there is followed as well.
+    assert_eq!(bytecode::compile(&request, &|_| {}).expect("again"), bytecode::Compiled::default());
+    fs::remove_file(sources.join(format!("demo/__pycache__/spare.{}.pyc", python().cache_tag))).expect("it was there");
+    assert_eq!(bytecode::compile(&request, &|_| {}).expect("again").compiled, 1);
+}
+
+#[test]
+fn the_garbage_collector_waits_while_a_program_starts() {
+    let state = State::new();
+    let venv = state.compose(state.install(&[&state.pex(&demo(&demo_info(""), &[]))]));
+    let plain = output(Path::new("/usr/bin/python3"), &["-c", "import gc; print(gc.get_threshold())"]);
+    let default = String::from_utf8_lossy(&plain.stdout).trim().to_owned();
+    let first = |code: &str| says(&venv, &format!("import gc\n{code}\nprint(gc.get_threshold())"));
+    assert_ne!(first(""), default, "it waits");
+    assert_eq!(first("gc.collect()"), default, "until the program collects");
+    assert_eq!(first("kept = [[] for _ in range(600_000)]"), default, "or has made many objects");
+    assert_eq!(first("gc.set_threshold(9, 9, 9)\ngc.collect()"), "(9, 9, 9)", "the program's own stay");
+    assert_eq!(first("gc.collect()\ngc.set_threshold(50_021, 10, 10)\ngc.collect()"), "(50021, 10, 10)");
+    let all = "import gc\nseen = []\ngc.callbacks.append(lambda phase, info: seen.append(phase))\n\
+               gc.collect()\nprint(seen)";
+    assert_eq!(says(&venv, all), "['start', 'stop']", "other callbacks are called");
+}
+
+#[test]
 fn a_source_that_crashes_the_compiler_is_left_out() {
     let state = State::new();
     let deep = format!("x = {}1{}\n", "(".repeat(150_000), ")".repeat(150_000));
@@ -166,7 +228,8 @@ fn a_source_that_crashes_the_compiler_is_left_out() {
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let manifests = state.install(&[&state.pex(&files)]);
     let sources = state.path("installs").join(manifests[0].directory_name()).join("sources");
-    let request = CompileRequest { interpreter: python(), trees: vec![sources], processes: 1, files_max: 0 };
+    let request =
+        CompileRequest { interpreter: python(), trees: vec![sources], wanted: Wanted::Everything, processes: 1 };
     let done = bytecode::compile(&request, &|_| {}).expect("it goes on");
     assert_eq!((done.compiled, done.broken), (2, 1));
 }

@@ -1,31 +1,46 @@
-//! Byte code, made after a code server is READY: one job at a time, at the lowest priority, never waited for.
+//! Byte code: before a start what that will import, if its dependencies are new; after READY everything else, one job at
+//! a time, at the lowest priority, never waited for.
 //!
 //! What is missing, and in which order, is found out by the installer process.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use pexvisor_install::{CompileRequest, Event, Interpreter, Request, bytecode::is_compiled};
-use tokio::sync::mpsc;
+use pexvisor_install::{
+    CompileRequest, Event, Interpreter, Request, Script, Wanted, bytecode::is_compiled, venv::Installed,
+};
+use prometheus_client::metrics::counter::Counter;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     compose::Composition,
     fetch::with_causes,
+    flight::Flights,
     holds::Hold,
-    installer::{Urgency, Workshop},
+    installer::{InstallerError, Urgency, Workshop},
     places::Places,
     sweep::Sweep,
     writeback::Writeback,
 };
+use crate::words::{CommandKind, DagsterCode};
 
 /// Jobs that may wait. A job that finds no room is dropped: the next start of that environment asks again.
 const JOBS_WAITING_MAX: usize = 64;
-/// Pythons that compile at once: the other cores belong to code servers.
-const PROCESSES: usize = 1;
+/// Pythons that compile at once in the background: the other cores belong to code servers.
+const PROCESSES_LATER: usize = 1;
+/// Pythons that compile at once before a start, at most one per core: each takes some 30 MB of the installer's memory.
+const PROCESSES_BEFORE_START_MAX: usize = 8;
+/// Longest wait for byte code before a start, five times what a Dagster code server's 1,700 modules take on one core.
+/// What is missing then is compiled by the start itself.
+const COMPILE_BEFORE_START_MAX: Duration = Duration::from_secs(20);
 
-/// Compiles one composition after the other. Dropping it kills the job under way.
+/// Makes byte code. Dropping it kills the background job under way.
 pub struct ByteCode {
+    workshop: Workshop,
     jobs: mpsc::Sender<Job>,
+    /// One for the same dependencies at a time: ten branches that come at once need them compiled once.
+    before_start: Flights<Vec<PathBuf>, (), ()>,
+    waited_long: Counter,
     _worker: AbortOnDropHandle<()>,
 }
 
@@ -38,14 +53,15 @@ struct Job {
 
 impl ByteCode {
     /// Starts the worker.
-    pub fn start(workshop: Workshop, sweep: Arc<Sweep>, writeback: Arc<Writeback>) -> Self {
+    pub fn start(workshop: Workshop, sweep: Arc<Sweep>, writeback: Arc<Writeback>, waited_long: Counter) -> Self {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
+        let maker = workshop.clone();
         let worker = tokio::spawn(async move {
             while let Some(job) = waiting.recv().await {
-                compile(&workshop, &sweep, &writeback, job).await;
+                compile(&maker, &sweep, &writeback, job).await;
             }
         });
-        Self { jobs, _worker: AbortOnDropHandle::new(worker) }
+        Self { workshop, jobs, before_start: Flights::new(), waited_long, _worker: AbortOnDropHandle::new(worker) }
     }
 
     /// Compiles what this composition lacks, some time.
@@ -55,6 +71,32 @@ impl ByteCode {
         if self.jobs.try_send(job).is_err() {
             tracing::debug!("no room for another byte code job");
         }
+    }
+
+    /// Compiles what this command imports when it starts, on all cores, if some of the dependencies lack byte code.
+    /// The user's own code alone is not worth a process: a start compiles a few files in the time that takes.
+    pub async fn before_start(&self, places: &Places, composition: &Composition, command: &CommandKind) {
+        let modules = modules_of(command, &composition.installs);
+        let lacking: Vec<PathBuf> = wheels(places, composition).filter(|tree| !is_compiled(tree)).collect();
+        if lacking.is_empty() || modules.is_empty() {
+            return;
+        }
+        let request = CompileRequest {
+            interpreter: composition.interpreter.clone(),
+            trees: trees(places, composition),
+            wanted: Wanted::ImportedBy(modules),
+            processes: PROCESSES_BEFORE_START_MAX,
+        };
+        let (workshop, waited_long) = (self.workshop.clone(), self.waited_long.clone());
+        let job = |_| async move {
+            let request = Request::Compile(Box::new(request));
+            let compiling = Box::pin(workshop.run(&request, Urgency::Deploy, |_| ()));
+            match timeout(COMPILE_BEFORE_START_MAX, compiling).await {
+                Ok(answer) => log(answer),
+                Err(_) => drop(waited_long.inc()),
+            }
+        };
+        self.before_start.board(&lacking, job).landing.await;
     }
 }
 
@@ -68,31 +110,78 @@ async fn compile(workshop: &Workshop, sweep: &Sweep, writeback: &Writeback, job:
         tracing::warn!(%error, "no byte code is made; look at the disk's health");
         return;
     }
-    let request =
-        CompileRequest { interpreter: job.interpreter, trees: trees.clone(), processes: PROCESSES, files_max: 0 };
-    let answer = Box::pin(workshop.run(&Request::Compile(Box::new(request)), Urgency::Background, |_| ())).await;
+    let request = CompileRequest {
+        interpreter: job.interpreter,
+        trees: trees.clone(),
+        wanted: Wanted::Everything,
+        processes: PROCESSES_LATER,
+    };
+    log(Box::pin(workshop.run(&Request::Compile(Box::new(request)), Urgency::Background, |_| ())).await);
+    sweep.measure_again(&trees);
+}
+
+/// No start fails for lack of byte code, so that is told to the log alone.
+fn log(answer: Result<Event, InstallerError>) {
     match answer {
-        Ok(Event::Compiled { compiled, broken, left }) => tracing::info!(compiled, broken, left, "made byte code"),
+        Ok(Event::Compiled { compiled, broken }) => tracing::info!(compiled, broken, "made byte code"),
         Ok(Event::Failed { message, .. }) => tracing::warn!(message, "byte code is not complete"),
         Ok(Event::Progress { .. } | Event::Done { .. }) => {
             tracing::warn!("the byte code job gave an answer to another question");
         }
         Err(error) => tracing::warn!(error = with_causes(&error), "byte code is not complete"),
     }
-    sweep.measure_again(&trees);
 }
 
+/// In the order in which modules are looked for, without the standard library.
 fn trees(places: &Places, composition: &Composition) -> Vec<PathBuf> {
+    let with_sources = composition.installs.iter().rev().filter(|install| install.manifest.has_sources);
+    // The user's own code is the least, and changes with every deploy.
+    let sources = with_sources.map(|install| install.directory.join("sources"));
+    sources.chain(wheels(places, composition)).collect()
+}
+
+fn wheels(places: &Places, composition: &Composition) -> impl Iterator<Item = PathBuf> {
     let key = composition.interpreter.key();
-    let mut trees = Vec::new();
-    for install in &composition.installs {
-        // Of the user's own code first: it is the least, and changes with every deploy.
-        if install.manifest.has_sources {
-            trees.push(install.directory.join("sources"));
+    let wheels = composition.installs.iter().flat_map(|install| &install.manifest.wheels);
+    wheels.map(move |wheel| places.wheels.join(&wheel.key).join(&key))
+}
+
+/// The modules that a command imports first.
+fn modules_of(command: &CommandKind, installs: &[Installed]) -> Vec<String> {
+    match command {
+        CommandKind::Module(module) => program(module),
+        CommandKind::ConsoleScript(name) => script(name, installs),
+        CommandKind::EntryPoint => {
+            let manifests = installs.iter().rev().map(|install| &install.manifest);
+            let mut with_entry =
+                manifests.filter(|manifest| manifest.entry_point.is_some() || manifest.script.is_some());
+            let Some(manifest) = with_entry.next() else { return Vec::new() };
+            match (&manifest.entry_point, &manifest.script) {
+                (Some(entry), _) => program(entry.split(':').next().unwrap_or_default().trim()),
+                (None, name) => script(name.as_deref().unwrap_or_default(), installs),
+            }
+        }
+        CommandKind::Dagster(profile) => {
+            let mut modules = program("dagster");
+            modules.push(match &profile.code {
+                DagsterCode::Package(name) | DagsterCode::Module(name) => name.clone(),
+                DagsterCode::PythonFile(path) => path.trim_end_matches(".py").replace('/', "."),
+            });
+            modules
         }
     }
-    for wheel in composition.installs.iter().flat_map(|install| &install.manifest.wheels) {
-        trees.push(places.wheels.join(&wheel.key).join(&key));
-    }
-    trees
+}
+
+/// `python -m` imports a package and then its `__main__`.
+fn program(module: &str) -> Vec<String> {
+    vec![module.to_owned(), format!("{module}.__main__")]
+}
+
+fn script(name: &str, installs: &[Installed]) -> Vec<String> {
+    let scripts = installs.iter().filter_map(|install| install.manifest.scripts.get(name));
+    let modules = scripts.filter_map(|script| match script {
+        Script::EntryPoint { module, .. } => Some(module.clone()),
+        Script::Raw => None,
+    });
+    modules.collect()
 }

@@ -25,7 +25,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use pexvisor_install::{Interpreter, Manifest};
@@ -49,7 +49,11 @@ use self::{
     sweep::{Depth, Sweep},
     writeback::Writeback,
 };
-use crate::{init::Reaper, metrics::ArtifactMetrics, words::Digest};
+use crate::{
+    init::Reaper,
+    metrics::ArtifactMetrics,
+    words::{CommandKind, Digest},
+};
 
 /// What the artifact layer is started with.
 #[derive(Clone, Debug)]
@@ -100,7 +104,7 @@ pub struct Prepared {
     pub working_directory_root: Option<PathBuf>,
     /// How long the fetch took.
     pub fetch_time: Duration,
-    /// How long the install and the composition took.
+    /// How long the install, the composition and byte code before the start took.
     pub install_time: Duration,
     composition: Arc<Composition>,
     _hold: Arc<Hold>,
@@ -138,8 +142,13 @@ impl Artifacts {
         let sweep = Sweep::new(places.clone(), holds.clone(), install.wheels.clone(), bytes_max);
         let inner = Inner {
             fetch: Fetch::new(places.clone(), bytes_max, metrics.clone()),
+            byte_code: ByteCode::start(
+                workshop,
+                sweep.clone(),
+                writeback.clone(),
+                metrics.compile_before_start_max.clone(),
+            ),
             metrics,
-            byte_code: ByteCode::start(workshop, sweep.clone(), writeback.clone()),
             writeback,
             store: config.store,
             places,
@@ -155,6 +164,14 @@ impl Artifacts {
     /// serving, the previous and the deploying revision's.
     pub fn hold(&self, digests: impl IntoIterator<Item = Digest>) -> Hold {
         self.inner.holds.hold(digests)
+    }
+
+    /// Makes the byte code that a start with this command will want, if its dependencies are new. That counts as a part
+    /// of the install.
+    pub async fn compile_before_start(&self, prepared: &mut Prepared, command: &CommandKind) {
+        let started = Instant::now();
+        self.inner.byte_code.before_start(&self.inner.places, &prepared.composition, command).await;
+        prepared.install_time += started.elapsed();
     }
 
     /// Makes the byte code that this lacks, in the background. Call it when the code server is READY: what it has read

@@ -73,7 +73,10 @@ impl Driver {
                 }
             };
             let spec = &revision.spec;
-            let result = world.artifacts.prepare(&spec.artifacts, spec.interpreter.as_deref(), tell).await;
+            let mut result = world.artifacts.prepare(&spec.artifacts, spec.interpreter.as_deref(), tell).await;
+            if let Ok(prepared) = &mut result {
+                world.artifacts.compile_before_start(prepared, &spec.command.kind).await;
+            }
             send(&inbox, Message::Prepared(ticket, result)).await;
         });
         self.preparing.insert(ticket, task.abort_handle());

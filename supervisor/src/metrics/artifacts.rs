@@ -8,6 +8,7 @@ use prometheus_client::{
 };
 
 use super::{
+    LimitMetrics,
     labels::{ByOutcome, Word},
     registered,
 };
@@ -18,6 +19,8 @@ pub struct ArtifactMetrics {
     fetches: Family<ByOutcome, Counter>,
     /// Bytes of artifacts that came from stores and had the right digest.
     pub fetch_bytes: Counter,
+    /// Starts that did not wait any longer for their byte code.
+    pub compile_before_start_max: Counter,
     swept_bytes: Counter,
     cache_bytes: Gauge,
     cache_quota_bytes: Gauge,
@@ -46,10 +49,11 @@ impl FetchOutcome {
 }
 
 impl ArtifactMetrics {
-    pub(super) fn register(registry: &mut Registry) -> Self {
+    pub(super) fn register(registry: &mut Registry, limits: &LimitMetrics) -> Self {
         let artifacts = Self {
             fetches: registered(registry, "fetches", "Artifacts asked of a store"),
             fetch_bytes: registered(registry, "fetch_bytes", "Bytes that came from stores"),
+            compile_before_start_max: limits.counter("compile_before_start_max"),
             swept_bytes: registered(registry, "cache_swept_bytes", "Bytes deleted to stay within the quota"),
             cache_bytes: registered(registry, "cache_bytes", "Bytes of artifacts and installs on disk"),
             cache_quota_bytes: registered(registry, "cache_quota_bytes", "Bound of pexvisor_cache_bytes"),

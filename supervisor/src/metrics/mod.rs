@@ -76,12 +76,13 @@ impl Metrics {
         let mut ours = Registry::with_prefix("pexvisor");
         let orphans = "Exited processes that nobody had waited for";
         let refused = "Connections to the control API from inside an environment";
+        let limits = LimitMetrics::register(&mut ours);
         Self {
             environments: EnvironmentMetrics::register(&mut ours),
             deploys: DeployMetrics::register(&mut ours),
             calls: CallMetrics::register(&mut ours),
-            artifacts: ArtifactMetrics::register(&mut ours),
-            limits: LimitMetrics::register(&mut ours),
+            artifacts: ArtifactMetrics::register(&mut ours, &limits),
+            limits,
             orphans_reaped: registered(&mut ours, "orphans_reaped", orphans),
             control_peers_refused: registered(&mut ours, "control_peers_refused", refused),
             registry: Arc::new(ours),
