@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -42,17 +43,36 @@ pub struct Ground {
     pub programs: PathBuf,
     /// Which of the two servers take part.
     pub sides: Vec<Side>,
+    /// Folders given so far.
+    pub folders: AtomicUsize,
 }
 
 impl Ground {
-    /// An empty folder of this name for one server's files.
+    /// A new folder for one server's files. Nothing is deleted before the end of the run: see `settle`.
     pub fn fresh(&self, name: &str) -> std::io::Result<PathBuf> {
-        let folder = self.folder.join("run").join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
-        }
+        let number = self.folders.fetch_add(1, Ordering::Relaxed);
+        let folder = self.runs().join(format!("{name}-{number}"));
         fs::create_dir_all(&folder)?;
         Ok(folder)
+    }
+
+    /// Deletes all folders of runs, with the servers' logs.
+    pub fn clear(&self) -> std::io::Result<()> {
+        let runs = self.runs();
+        if runs.exists() { fs::remove_dir_all(runs) } else { Ok(()) }
+    }
+
+    /// Where the servers' files and logs are.
+    fn runs(&self) -> PathBuf {
+        self.folder.join("run")
+    }
+
+    /// Waits until the file system has written everything back and forgotten what was deleted. ext4 takes no inode that
+    /// was freed within the last minute, and looks at all of those again for each new file (`recently_deleted` in
+    /// fs/ext4/ialloc.c): an install right after somebody's mass deletion takes five times as long.
+    pub async fn settle(&self) {
+        nix::unistd::sync();
+        tokio::time::sleep(INODES_FORGOTTEN_AFTER).await;
     }
 
     /// Whether this server is to be measured.
@@ -67,9 +87,12 @@ impl Ground {
 
     /// Where a server's output goes.
     pub fn log(&self, name: &str) -> PathBuf {
-        self.folder.join("run").join(format!("{name}.log"))
+        self.runs().join(format!("{name}.log"))
     }
 }
+
+/// `RECENTCY_MIN` of fs/ext4/ialloc.c, and some.
+const INODES_FORGOTTEN_AFTER: Duration = Duration::from_secs(62);
 
 /// One of the two, running.
 pub trait Contender: Sized {

@@ -24,8 +24,17 @@ struct Timed {
     target: Target,
 }
 
+/// How a server's turn begins.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// When the file system has forgotten what the one before did.
+    Settled,
+    /// At once: figures are not the point.
+    AtOnce,
+}
+
 /// Runs `rounds` rounds, each side first in every other one.
-pub async fn measure(ground: &Ground, rounds: usize, results: &mut Results) -> Result<(), Failure> {
+pub async fn measure(ground: &Ground, rounds: usize, start: Start, results: &mut Results) -> Result<(), Failure> {
     let deps = Pex::at(ground.folder.join("deps.pex"))?;
     for number in 0..rounds {
         let salt = format!("round {number} of {:?}", std::time::SystemTime::now());
@@ -36,11 +45,11 @@ pub async fn measure(ground: &Ground, rounds: usize, results: &mut Results) -> R
         ];
         say(&format!("deploys, round {} of {rounds}", number + 1));
         if number % 2 == 0 {
-            round::<Peer>(ground, &pairs, results).await?;
-            round::<Pexvisor>(ground, &pairs, results).await?;
+            round::<Peer>(ground, &pairs, start, results).await?;
+            round::<Pexvisor>(ground, &pairs, start, results).await?;
         } else {
-            round::<Pexvisor>(ground, &pairs, results).await?;
-            round::<Peer>(ground, &pairs, results).await?;
+            round::<Pexvisor>(ground, &pairs, start, results).await?;
+            round::<Peer>(ground, &pairs, start, results).await?;
         }
     }
     Ok(())
@@ -49,10 +58,15 @@ pub async fn measure(ground: &Ground, rounds: usize, results: &mut Results) -> R
 async fn round<C: Contender>(
     ground: &Ground,
     [first, second]: &[Pair; 2],
+    start: Start,
     results: &mut Results,
 ) -> Result<(), Failure> {
     if !ground.takes_part(C::SIDE) {
         return Ok(());
+    }
+    if start == Start::Settled {
+        say(&format!("  {} waits until the file system is at rest", C::NAME));
+        ground.settle().await;
     }
     let mut contender = C::start(ground).await?;
     results.add("ready", C::SIDE, contender.ready().as_secs_f64() * 1e3);

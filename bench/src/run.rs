@@ -1,12 +1,13 @@
 //! One run: which measures, how many rounds, and where the results go.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, sync::atomic::AtomicUsize, time::Duration};
 
 use clap::{Args, ValueEnum};
 
 use crate::{
     contender::{Failure, Ground},
-    deploys, process,
+    deploys::{self, Start},
+    process,
     progress::say,
     proxies::{self, Extent},
     results::{KINDS, Results, Side},
@@ -17,7 +18,7 @@ const DEPLOY_MEASURES: [&str; 5] = ["first_deploy", "fast_deploy", "same_pexes",
 const CALL_MEASURES: [&str; 2] = ["call_p50", "call_p99"];
 const ECHO_MEASURES: [&str; 2] = ["echo_p50", "echo_rate"];
 
-/// A full run: about 10 minutes on 2 cores, most of them the peer's.
+/// A full run: about 20 minutes on 2 cores, half of them waits for the file system.
 const FULL: (usize, Extent) = (5, Extent { rounds: 7, serial_calls: 1000, rate_length: Duration::from_secs(2) });
 /// Enough to see whether all of it works.
 const QUICK: (usize, Extent) = (1, Extent { rounds: 2, serial_calls: 200, rate_length: Duration::from_millis(500) });
@@ -48,20 +49,22 @@ pub async fn run(options: &Options) -> Result<(), Failure> {
     let own_program = std::env::current_exe()?;
     let programs = own_program.parent().ok_or("a program lies in a folder")?.to_owned();
     let sides = options.sides.iter().map(|contestant| contestant.side()).collect();
-    let ground = Ground { folder: options.folder.canonicalize()?, programs, sides };
+    let ground = Ground { folder: options.folder.canonicalize()?, programs, sides, folders: AtomicUsize::new(0) };
+    ground.clear()?;
     let results = measure(options, &ground).await?;
     let table = table::page(&results);
     fs::write(ground.folder.join("results.json"), serde_json::to_string_pretty(&results.json())? + "\n")?;
     fs::write(ground.folder.join("table.md"), &table)?;
     say(&format!("results.json and table.md are in {}\n\n{table}", ground.folder.display()));
-    Ok(())
+    Ok(ground.clear()?)
 }
 
 async fn measure(options: &Options, ground: &Ground) -> Result<Results, Failure> {
     let (rounds, extent) = if options.quick { QUICK } else { FULL };
     let mut results = Results::default();
     if options.wants(&DEPLOY_MEASURES) {
-        deploys::measure(ground, options.rounds.unwrap_or(rounds), &mut results).await?;
+        let start = if options.quick { Start::AtOnce } else { Start::Settled };
+        deploys::measure(ground, options.rounds.unwrap_or(rounds), start, &mut results).await?;
     }
     if options.wants(&CALL_MEASURES) {
         proxies::measure_calls(ground, extent, &mut results).await?;
