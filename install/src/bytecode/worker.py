@@ -35,7 +35,7 @@ def compile_one(source, byte_code):
 
 
 def imports(code, package):
-    """What importing the module imports: the names in its own code, not those in its functions."""
+    """What importing the module imports: the names in its own code, not those in its functions and classes."""
     names, level, members, wide = [], 0, None, 0
     for op, arg in zip(code.co_code[::2], code.co_code[1::2]):
         arg |= wide

@@ -24,17 +24,23 @@ const ROLE: &str = "PEXVISOR_TEST_ROLE";
 const PYTHON: &str = "/usr/bin/python3";
 const INSTALLER: [&str; 3] = ["artifact::tests::acts_as_the_installer", "--exact", "--nocapture"];
 
-/// Writes a pex with one module: argv is the file, the module's name and a file with its source.
+/// Writes a pex with one module: argv is the file, the module's name, a file with its source, and modules that are wheels.
 const MAKE_PEX: &str = r#"
 import json, sys, zipfile
-path, module, source = sys.argv[1:]
+path, module, source, *wheels = sys.argv[1:]
 source = open(source).read()
-info = {"build_properties": {"pex_version": "2.59.5"}, "code_hash": "0" * 40, "distributions": {}, "requirements": [],
+distributions = {wheel + "-1.0-py3-none-any.whl": "0" * 40 for wheel in wheels}
+info = {"build_properties": {"pex_version": "2.59.5"}, "code_hash": "0" * 40, "distributions": distributions, "requirements": wheels,
         "deps_are_wheel_files": False, "entry_point": module, "interpreter_constraints": [], "pex_hash": "1" * 40}
 with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as pex:
     pex.writestr("PEX-INFO", json.dumps(info))
     pex.writestr("__main__.py", "raise SystemExit('not to be run')")
     pex.writestr(module + ".py", source)
+    for wheel in wheels:
+        root = ".deps/%s-1.0-py3-none-any.whl/" % wheel
+        pex.writestr(root + wheel + ".py", "")
+        pex.writestr(root + wheel + "-1.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: %s\nVersion: 1.0\n" % wheel)
+        pex.writestr(root + wheel + "-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
 print("made")
 "#;
 
@@ -111,10 +117,16 @@ impl Bench {
     }
 
     async fn pex(&self, module: &str, source: &str) -> ArtifactRef {
+        self.pex_with_wheels(module, source, &[]).await
+    }
+
+    async fn pex_with_wheels(&self, module: &str, source: &str, wheels: &[&str]) -> ArtifactRef {
         let (path, text) = (self.home.path().join("making.pex"), self.home.path().join("source"));
         fs::write(&text, source).expect("written");
         let plain = |path: &Path| path.to_str().expect("a plain path").to_owned();
-        assert_eq!(self.python(&["-c", MAKE_PEX, &plain(&path), module, &plain(&text)]).await, "made");
+        let (made, text) = (plain(&path), plain(&text));
+        let args = [&["-c", MAKE_PEX, &made, module, &text], wheels].concat();
+        assert_eq!(self.python(&args).await, "made");
         self.put(&fs::read(path).expect("made"))
     }
 

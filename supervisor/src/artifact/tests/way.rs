@@ -139,11 +139,40 @@ async fn byte_code_is_made_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_command_imports_from_new_dependencies_is_compiled_before_the_start() {
+    let bench = Bench::new(None);
+    let source = "import wanted\ndef late():\n    import unwanted\n";
+    let artifact = bench.pex_with_wheels("app", source, &["wanted", "unwanted"]).await;
+    let (mut prepared, _) = bench.prepare(&[artifact]).await.expect("prepared");
+    let without = prepared.install_time;
+    for command in [CommandKind::Module("app".into()), CommandKind::EntryPoint] {
+        bench.artifacts.compile_before_start(&mut prepared, &command).await;
+    }
+    assert!(prepared.install_time > without, "it counts");
+    let code = "import sys, importlib.util as u, os\n\
+                print([os.path.exists(u.find_spec(name).cached) for name in ('app', 'wanted', 'unwanted')])";
+    assert_eq!(bench.run(&prepared.python, &["-B", "-c", code]).await, "[True, True, False]");
+    // When all of the dependencies are compiled, new sources are not worth a process.
+    bench.artifacts.compile_later(&prepared);
+    let wheel = || fs::read_dir(bench.state("wheels")).expect("listed").flatten().map(|wheel| wheel.path());
+    let marked = || {
+        wheel().filter(|path| {
+            fs::read_dir(path).is_ok_and(|trees| trees.flatten().any(|tree| tree.path().join(".compiled").exists()))
+        })
+    };
+    eventually("the rest is compiled", || marked().count() == 2).await;
+    let other = bench.pex_with_wheels("other", source, &["wanted", "unwanted"]).await;
+    let (mut prepared, _) = bench.prepare(&[other]).await.expect("prepared");
+    bench.artifacts.compile_before_start(&mut prepared, &CommandKind::Module("other".into())).await;
+    assert!(!prepared.sources[0].join("__pycache__").exists());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deploy_does_not_wait_for_a_slow_python_behind_one_that_fits() {
     let bench = Bench::new(None);
     let artifact = [bench.pex("app", "").await];
     let slow = bench.home.path().join("slow");
-    fs::write(&slow, "#!/bin/sh\nexec sleep 60\n").expect("written");
+    fs::write(&slow, "#!/bin/sh\nexec sleep 15\n").expect("written");
     fs::set_permissions(&slow, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("executable");
     let artifacts = start_with(bench.home.path(), &bench.reaper, None, &INSTALLER, vec![PYTHON.into(), slow]);
     tokio::select! {
