@@ -7,7 +7,7 @@ cd "$(dirname "$0")/../.."
 export DOCKER_BUILDKIT=0
 start_s_max=60
 
-integration/setup/apt.sh docker.io iptables iproute2
+integration/setup/apt.sh docker.io docker-compose iptables iproute2
 if docker info > /dev/null 2>&1; then
     echo "docker: using the daemon that runs"
     "$@"

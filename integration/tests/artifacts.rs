@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use pexvisor_integration::{Supervisor, observe, pexes, request};
+use pexvisor_integration::{Supervisor, eventually, observe, pexes, request};
 use pexvisor_proto::v1::{Artifact, Failure, FailureReason, StageRequest, stage_event::Event};
 
 /// A supervisor on which v1 serves, to deploy bad artifacts to.
@@ -154,6 +154,12 @@ async fn staged_artifacts_are_found_ready_by_the_deploy() {
         end = event.event;
     }
     assert!(matches!(end, Some(Event::Ready(_))), "{end:?}");
+    let installs = supervisor.state_dir().join("installs");
+    eventually("byte code is made without a deploy", async || {
+        let mut installs = fs::read_dir(&installs).unwrap();
+        installs.any(|install| install.unwrap().path().join("sources/.compiled").exists()).then_some(())
+    })
+    .await;
     fs::remove_dir_all(supervisor.store.dir()).unwrap();
     supervisor.control().deploy_ready("etl", spec).await;
     assert_eq!(supervisor.echo("etl").marker().await.unwrap(), "v1:");

@@ -4,6 +4,7 @@
 //! any process, container or not, has its test in the host tier.
 
 mod cgroups;
+mod compose;
 mod docker;
 mod image;
 mod pid_1;

@@ -174,8 +174,8 @@ impl Artifacts {
         prepared.install_time += started.elapsed();
     }
 
-    /// Makes the byte code that this lacks, in the background. Call it when the code server is READY: what it has read
-    /// since tells which files come first.
+    /// Makes the byte code that this lacks, in the background. After a deploy, call it when the code server is READY: what
+    /// it has read since tells which files come first.
     pub fn compile_later(&self, prepared: &Prepared) {
         let hold = self.hold(prepared.digests());
         self.inner.byte_code.later(&self.inner.places, &prepared.composition, hold);

@@ -91,7 +91,10 @@ pub fn stage(
         let told = steps.clone();
         let tell = move |step| drop(told.try_send(Ok(show::stage_progress(step))));
         let event = match artifacts.prepare(&wanted, interpreter.as_deref(), tell).await {
-            Ok(_) => stage_event::Event::Ready(stage_event::StageReady {}),
+            Ok(prepared) => {
+                artifacts.compile_later(&prepared);
+                stage_event::Event::Ready(stage_event::StageReady {})
+            }
             Err(failure) => stage_event::Event::Failed(show::failure(failure)),
         };
         // Only fails when the reader has gone, and then nobody asks.
