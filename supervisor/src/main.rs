@@ -32,7 +32,7 @@ use crate::{
     config::Config,
     doors::Doors,
     environment::{Journal, Registry, World},
-    init::{Reaper, Shutdown},
+    init::{Reaper, Shutdown, reserve},
     metrics::Metrics,
     route::Routes,
     state_dir::StateDir,
@@ -87,6 +87,11 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
     }
     for held in tree.enforcement() {
         tracing::info!(resource = %held.resource, tier = %held.tier, reason = held.reason, "enforcement");
+    }
+
+    match reserve::hold(&tree) {
+        Ok(bytes) => tracing::info!(bytes, "memory that all environments may take together"),
+        Err(error) => tracing::warn!("failed to limit all environments together: {}", words::with_causes(&error)),
     }
 
     let metrics = Metrics::new();

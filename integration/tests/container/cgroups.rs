@@ -50,6 +50,28 @@ async fn a_memory_hog_is_killed_in_its_own_cgroup_and_its_neighbour_serves_on() 
 }
 
 #[tokio::test]
+async fn a_hog_without_a_limit_of_its_own_cannot_fill_the_container() {
+    let container = Container::start_with(Cgroups::Writable, &["--memory=512m", "--memory-swap=512m"]).await;
+    let control = container.control();
+    let before = container.pid_1().await;
+    let memory = observe::cgroups(before).into_iter().find(|group| group.starts_with("/sys/fs/cgroup/memory"));
+    let mut own = std::fs::read_dir(memory.unwrap()).unwrap().flatten().map(|entry| entry.path().join("environments"));
+    let environments = own.find(|group| group.exists()).expect("environments have a group together");
+    let limit = std::fs::read_to_string(environments.join("memory.limit_in_bytes")).unwrap();
+    assert_eq!(limit.trim().parse(), Ok(448 * MIB), "the container's memory, less the reserve");
+
+    control.deploy_ready("hog", container.store.fixture("eats_memory")).await;
+    control.deploy_ready("etl", container.store.echo("v1")).await;
+    let load = Load::start([container.echo("etl")]);
+    container.echo("hog").call("Eat", "1000").await.expect_err("it ate more than there is");
+    let failure = eventually("the kill is told", async || control.get("hog").await.ok()?.last_failure).await;
+    assert!(failure.exit.expect("a kill is an exit").out_of_memory);
+    load.further(50).await;
+    assert!(load.stop().await.failures.is_empty());
+    assert_eq!(container.pid_1().await, before, "pexvisor was never in danger");
+}
+
+#[tokio::test]
 async fn a_removed_container_leaves_no_cgroup() {
     let container = Container::start(Cgroups::Writable).await;
     container.control().deploy_ready("etl", container.store.echo("v1")).await;

@@ -153,13 +153,27 @@ impl Tree {
         Ok(Leaf(Arc::new(dialect)))
     }
 
+    /// Bytes of memory that this tree may use together with all else in the container: the least limit on our own group
+    /// and those around it. `None` without such a limit, or where none can be seen.
+    pub fn memory_bytes_around(&self) -> Option<u64> {
+        match &self.dialect {
+            TreeDialect::V1(tree) => tree.memory_bytes_around(),
+            TreeDialect::V2(tree) => tree.memory_bytes_around(),
+            TreeDialect::Loose { .. } => None,
+        }
+    }
+
     /// Limits all environments together, so that the container's own limit is never reached.
     ///
     /// # Errors
     /// As [`Leaf::limit`].
     pub fn limit_environments(&self, limits: &Limits) -> Result<(), CgroupError> {
         match &self.dialect {
-            TreeDialect::V1(tree) => v1::Leaf { node: None, group: tree.environments() }.limit(limits),
+            TreeDialect::V1(tree) => {
+                let group = tree.environments();
+                group.create()?;
+                v1::Leaf { node: None, group }.limit(limits)
+            }
             TreeDialect::V2(tree) => v2::Leaf { node: None, group: tree.environments.clone() }.limit(limits),
             TreeDialect::Loose { .. } => Ok(()),
         }

@@ -49,6 +49,19 @@ fn a_memory_limit_kills_and_the_exit_says_so() {
 }
 
 #[test]
+fn a_limit_on_all_environments_holds_a_leaf_that_has_none() {
+    let tree = trees::best();
+    assert!(tree.tree.memory_bytes_around().is_none_or(|bytes| bytes > MEMORY_BYTES), "the machine runs this test");
+    tree.tree
+        .limit_environments(&Limits { memory_bytes_max: Some(MEMORY_BYTES), ..Limits::default() })
+        .expect("it is set");
+    let (leaf, pid) = start_in(&tree, 1, &Limits::default(), python(HOG));
+    let exit = Exit::new(end_of(pid), &leaf.usage());
+    assert_eq!((exit.end, exit.out_of_memory), (End::Signal(9), true));
+    leaf.remove().expect("an empty leaf");
+}
+
+#[test]
 fn a_program_that_kills_itself_is_not_called_out_of_memory() {
     let tree = trees::best();
     let limits = Limits { memory_bytes_max: Some(MEMORY_BYTES), ..Limits::default() };

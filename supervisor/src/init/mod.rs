@@ -1,4 +1,4 @@
-//! PID 1's own duties: start children, wait for every one of them, take the signals.
+//! PID 1's own duties: start children, wait for every one of them, take the signals, keep memory for itself.
 //!
 //! Works the same as a plain child of something else. Knows nothing of what the children are.
 
@@ -6,6 +6,7 @@ mod children;
 mod oom;
 mod piped;
 mod reaper;
+pub mod reserve;
 mod signals;
 
 pub use children::Process;

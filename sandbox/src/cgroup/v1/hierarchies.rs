@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::Leaf;
-use crate::cgroup::{CgroupError, GroupName, LeafName, Resource, error::sentence, group::Group};
+use crate::cgroup::{CgroupError, GroupName, LeafName, Resource, error::sentence, file, group::Group};
+
+/// What v1 shows for "no limit" is just below this: `PAGE_COUNTER_MAX` pages (include/linux/page_counter.h).
+const NO_LIMIT_BYTES: u64 = 1 << 62;
 
 /// Our part of the hierarchies.
 #[derive(Debug)]
@@ -66,6 +69,12 @@ impl Tree {
         };
         leaf.group.create()?;
         Ok(leaf)
+    }
+
+    /// The kernel sums up the limits of a group and those around it. A limit that is none is as long as an address.
+    pub fn memory_bytes_around(&self) -> Option<u64> {
+        let stat = self.base.memory.as_ref()?.file("memory.stat");
+        file::keyed_number(&stat, "hierarchical_memory_limit").filter(|limit| *limit < NO_LIMIT_BYTES)
     }
 
     pub fn installer(&self) -> Hierarchies {

@@ -57,6 +57,11 @@ impl Tree {
         Ok(Self { root, base, supervisor, installer, environments, enabled, refused })
     }
 
+    /// The least limit of the group that was given to us and of those around it, as far as they can be seen.
+    pub fn memory_bytes_around(&self) -> Option<u64> {
+        self.root.path().ancestors().filter_map(|group| file::number(&group.join("memory.max"))).min()
+    }
+
     /// Undoes [`Self::open`], in the order in which the kernel allows it: leaves, controllers, ourselves. Again is fine.
     pub fn close(&self) -> Result<(), CgroupError> {
         if !self.base.path().exists() {
