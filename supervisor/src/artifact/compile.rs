@@ -3,7 +3,13 @@
 //!
 //! What is missing, and in which order, is found out by the installer process.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    os::unix::fs::MetadataExt as _,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use pexvisor_install::{
     CompileRequest, Event, Interpreter, Request, Script, Wanted, bytecode::is_compiled, venv::Installed,
@@ -34,14 +40,29 @@ const PROCESSES_BEFORE_START_MAX: usize = 8;
 /// What is missing then is compiled by the start itself.
 const COMPILE_BEFORE_START_MAX: Duration = Duration::from_secs(20);
 
+/// Starts that are remembered: each takes a few kB.
+const STARTS_MAX: usize = 256;
+
 /// Makes byte code. Dropping it kills the background job under way.
 pub struct ByteCode {
     workshop: Workshop,
     jobs: mpsc::Sender<Job>,
     /// One for the same dependencies at a time: ten branches that come at once need them compiled once.
-    before_start: Flights<Vec<PathBuf>, (), ()>,
+    before_start: Flights<Vec<Tree>, (), ()>,
+    /// What need not be looked at again, while the job in the background is not done yet.
+    started: Mutex<HashSet<Start>>,
     waited_long: Counter,
     _worker: AbortOnDropHandle<()>,
+}
+
+/// A tree and its inode: one that was swept and made again lacks byte code again.
+type Tree = (PathBuf, u64);
+
+/// What decides which byte code of the dependencies a start needs.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Start {
+    wheels: Vec<Tree>,
+    modules: Vec<String>,
 }
 
 struct Job {
@@ -61,7 +82,8 @@ impl ByteCode {
                 compile(&maker, &sweep, &writeback, job).await;
             }
         });
-        Self { workshop, jobs, before_start: Flights::new(), waited_long, _worker: AbortOnDropHandle::new(worker) }
+        let (before_start, started) = (Flights::new(), Mutex::default());
+        Self { workshop, jobs, before_start, started, waited_long, _worker: AbortOnDropHandle::new(worker) }
     }
 
     /// Compiles what this composition lacks, some time.
@@ -76,15 +98,24 @@ impl ByteCode {
     /// Compiles what this command imports when it starts, on all cores, if some of the dependencies lack byte code.
     /// The user's own code alone is not worth a process: a start compiles a few files in the time that takes.
     pub async fn before_start(&self, places: &Places, composition: &Composition, command: &CommandKind) {
-        let modules = modules_of(command, &composition.installs);
-        let lacking: Vec<PathBuf> = wheels(places, composition).filter(|tree| !is_compiled(tree)).collect();
-        if lacking.is_empty() || modules.is_empty() {
+        if wheels(places, composition).all(|tree| is_compiled(&tree)) {
             return;
         }
+        let with_inode = |tree: PathBuf| tree.metadata().map(|metadata| (tree, metadata.ino())).ok();
+        let start = Start {
+            wheels: wheels(places, composition).filter_map(with_inode).collect(),
+            modules: modules_of(command, &composition.installs),
+        };
+        if !start.modules.is_empty() && !self.started().contains(&start) {
+            self.compile_start(places, composition, &start).await;
+        }
+    }
+
+    async fn compile_start(&self, places: &Places, composition: &Composition, start: &Start) {
         let request = CompileRequest {
             interpreter: composition.interpreter.clone(),
             trees: trees(places, composition),
-            wanted: Wanted::ImportedBy(modules),
+            wanted: Wanted::ImportedBy(start.modules.clone()),
             processes: PROCESSES_BEFORE_START_MAX,
         };
         let (workshop, waited_long) = (self.workshop.clone(), self.waited_long.clone());
@@ -96,7 +127,17 @@ impl ByteCode {
                 Err(_) => drop(waited_long.inc()),
             }
         };
-        self.before_start.board(&lacking, job).landing.await;
+        self.before_start.board(&start.wheels, job).landing.await;
+        let mut started = self.started();
+        if started.len() >= STARTS_MAX {
+            // Looking again costs less than a second.
+            started.clear();
+        }
+        started.insert(start.clone());
+    }
+
+    fn started(&self) -> MutexGuard<'_, HashSet<Start>> {
+        self.started.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

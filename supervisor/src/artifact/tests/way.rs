@@ -152,6 +152,11 @@ async fn what_a_command_imports_from_new_dependencies_is_compiled_before_the_sta
     let code = "import sys, importlib.util as u, os\n\
                 print([os.path.exists(u.find_spec(name).cached) for name in ('app', 'wanted', 'unwanted')])";
     assert_eq!(bench.run(&prepared.python, &["-B", "-c", code]).await, "[True, True, False]");
+    // Once is enough, also while the rest is not compiled yet.
+    let wanted = bench.run(&prepared.python, &["-B", "-c", "import wanted; print(wanted.__cached__)"]).await;
+    fs::remove_file(&wanted).expect("it was made");
+    bench.artifacts.compile_before_start(&mut prepared, &CommandKind::EntryPoint).await;
+    assert!(!Path::new(&wanted).exists());
     // When all of the dependencies are compiled, new sources are not worth a process.
     bench.artifacts.compile_later(&prepared);
     let wheel = || fs::read_dir(bench.state("wheels")).expect("listed").flatten().map(|wheel| wheel.path());
