@@ -1,7 +1,26 @@
 //! A code server that dies is noticed, said of, and started again, after longer and longer pauses.
 
-use pexvisor_integration::{Supervisor, eventually};
-use pexvisor_proto::v1::{Environment, FailureReason, Limits, Phase, exit::How};
+use pexvisor_integration::{Store, Supervisor, eventually, observe};
+use pexvisor_proto::v1::{
+    Environment, FailureReason, GenerationPhase, Limits, Phase, RevisionSpec, WatchRequest, command::Kind, exit::How,
+    watch_event::Event,
+};
+
+/// Leaves so many files behind that removing them takes several times as long as telling of the end may take.
+const LITTERS: &str = "
+import os, tiny_server
+for number in range(60_000): open(os.path.join(os.environ['TMPDIR'], str(number)), 'x').close()
+tiny_server.serve()
+";
+
+/// The echo server as a program of these lines.
+fn running(store: &Store, lines: &str) -> RevisionSpec {
+    let mut spec = store.echo("v1");
+    let command = spec.command.as_mut().expect("a command");
+    command.kind = Some(Kind::Module("timeit".to_owned()));
+    command.args = vec!["-n1".to_owned(), "-r1".to_owned(), lines.to_owned()];
+    spec
+}
 
 /// Kills the serving code server with exit code 7 and waits until its end has been noticed.
 async fn die(supervisor: &Supervisor, restarts: u32) -> Environment {
@@ -32,6 +51,30 @@ async fn a_code_server_that_dies_is_started_again_and_its_end_is_told() {
     let dead = state.generations.iter().find(|generation| generation.number == 1).expect("the dead one is told of");
     assert_eq!(dead.exit.and_then(|exit| exit.how), Some(How::Code(7)));
     assert!(state.generations.iter().any(|generation| generation.number == 2));
+}
+
+#[tokio::test]
+async fn an_end_is_told_before_what_was_left_is_cleared_away_and_a_stop_after_it() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", running(&supervisor.store, LITTERS)).await;
+    let mut events = control.client().watch(WatchRequest::default()).await.unwrap().into_inner();
+    // The call that kills cannot be answered.
+    let _ = supervisor.echo("etl").call("Die", "7").await;
+    let state = loop {
+        let event = events.message().await.unwrap().and_then(|event| event.event);
+        let Some(Event::Changed(state)) = event else { panic!("nothing was removed") };
+        if state.last_failure.is_some() {
+            break state;
+        }
+    };
+    let scratch = supervisor.state_dir().join("scratch");
+    assert!(!observe::files_under(&scratch).is_empty(), "the end is told first");
+    assert_eq!((state.phase(), state.restarts), (Phase::Restarting, 1), "{state:#?}");
+    assert_eq!(state.generations[0].phase(), GenerationPhase::Ended, "{state:#?}");
+    assert_eq!(state.generations[0].exit.and_then(|exit| exit.how), Some(How::Code(7)));
+    control.stop("etl").await.unwrap();
+    assert_eq!(observe::files_under(&scratch), [] as [std::path::PathBuf; 0], "Stop returns when nothing is left");
 }
 
 #[tokio::test]

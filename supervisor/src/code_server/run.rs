@@ -1,7 +1,7 @@
 //! One generation from its first process to its last: start, wait for health, watch, end, clean up.
 //!
-//! Tells what happens and decides nothing. Whatever happens, the last report is `Ended`, and when it is made no process
-//! of the generation lives and its place is gone.
+//! Tells what happens and decides nothing. Whatever happens, the last two reports are `Ended`, at once when the first
+//! process has ended, and `Gone`, when no process of the generation lives and its place is gone.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -10,13 +10,13 @@ use pexvisor_sandbox::{
     cgroup::{self, Leaf, LeafName, Tree},
     signal::Signal,
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Composition, Output, Place, Stream,
     command::command_line,
-    ending,
+    ending::{self, Remains},
     environ::environ,
     output,
     readiness::{self, ReadinessError},
@@ -27,8 +27,11 @@ use crate::{
     words::{CommandKind, Failure, FailureReason, Limits, Revision, with_causes},
 };
 
-/// How long the last lines of a dead code server may take to be read: they are in the pipe already.
-const OUTPUT_END_WAIT_MAX: Duration = Duration::from_secs(1);
+/// How long the news that a serving code server died waits for its last lines: they are in the pipe already, and the
+/// news is promised within 50 ms.
+const LAST_LINES_WAIT_SERVING_MAX: Duration = Duration::from_millis(20);
+/// The same for one that never served: why is worth more than at once, and its pipe closes when its leaf is killed.
+const LAST_LINES_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// What code servers are started with; one for the whole supervisor.
 pub struct Surroundings {
@@ -65,13 +68,15 @@ pub enum Report {
     },
     /// It has been asked to end.
     Terminating,
-    /// No process of it is left.
+    /// Its first process has ended; what else is left of it is being killed and cleared away.
     Ended {
         /// How its first process ended, if it was started.
         exit: Option<Exit>,
         /// Why it ended; none if it was told to.
         failure: Option<Failure>,
     },
+    /// Nothing of it is left: no process, no leaf, no file.
+    Gone,
 }
 
 /// Why a generation comes to its end.
@@ -95,8 +100,9 @@ pub async fn run(plan: Plan, surroundings: &Surroundings, output: Output, news: 
     let started = match Running::start(&plan, surroundings, &output).await {
         Ok(running) => running,
         Err(failure) => {
+            report(Report::Ended { exit: None, failure: Some(failure) }).await;
             ending::clear_place(&plan.place).await;
-            return report(Report::Ended { exit: None, failure: Some(failure) }).await;
+            return report(Report::Gone).await;
         }
     };
     report(Report::Started { pid: started.process.pid }).await;
@@ -104,9 +110,11 @@ pub async fn run(plan: Plan, surroundings: &Surroundings, output: Output, news: 
     if grace > Duration::ZERO {
         report(Report::Terminating).await;
     }
-    let exit = started.end(&plan, grace).await;
+    let (exit, remains) = started.end(grace, cause.last_lines_wait()).await;
     let failure = cause.failure(&plan, exit, &output);
     report(Report::Ended { exit: Some(exit), failure }).await;
+    remains.clear(&plan.place).await;
+    report(Report::Gone).await;
 }
 
 struct Running {
@@ -115,7 +123,7 @@ struct Running {
     socket: CodeSocket,
     /// Where the kernel ends one process for want of memory, all of the generation ends.
     _oom_guard: Option<OomGuard>,
-    readers: Vec<tokio::task::JoinHandle<io::Result<()>>>,
+    readers: JoinSet<io::Result<()>>,
 }
 
 impl Running {
@@ -141,10 +149,9 @@ impl Running {
             }
         };
         let number = plan.place.generation;
-        let readers = vec![
-            tokio::spawn(output.clone().collect(number, Stream::Stdout, out_read.into())),
-            tokio::spawn(output.clone().collect(number, Stream::Stderr, err_read.into())),
-        ];
+        let mut readers = JoinSet::new();
+        readers.spawn(output.clone().collect(number, Stream::Stdout, out_read.into()));
+        readers.spawn(output.clone().collect(number, Stream::Stderr, err_read.into()));
         let socket = owned_socket(&plan.place, leaf.clone());
         Ok(Self { process, leaf, socket, _oom_guard: oom_guard, readers })
     }
@@ -174,8 +181,9 @@ impl Running {
         }
     }
 
-    /// SIGTERM, `grace`, then the kill of all that is left; reads the reason before the leaf is removed.
-    async fn end(mut self, plan: &Plan, grace: Duration) -> Exit {
+    /// SIGTERM, `grace`, then the kill of all that is left. Returns when the first process has ended and its last lines
+    /// were read or have had their time; the rest may still be dying then.
+    async fn end(mut self, grace: Duration, last_lines_wait: Duration) -> (Exit, Remains) {
         if grace > Duration::ZERO {
             if let Err(error) = self.process.signal(Signal::TERM) {
                 tracing::warn!(pid = self.process.pid, "failed to send SIGTERM, so the kill comes first: {error}");
@@ -183,19 +191,24 @@ impl Running {
             // After the grace comes the kill, whatever the answer.
             drop(timeout(grace, self.process.wait()).await);
         }
-        let leaf = ending::kill(self.leaf).await;
+        let mut remains = Remains::killed(self.leaf.clone(), self.readers);
         let end = self.process.wait().await;
-        let usage = ending::clear_leaf(leaf).await;
-        for reader in self.readers {
-            // A reader that is not done reads a pipe that a process outside of the leaf holds; its lines are lost.
-            drop(timeout(OUTPUT_END_WAIT_MAX, reader).await);
-        }
-        ending::clear_place(&plan.place).await;
-        Exit::new(end, &usage)
+        // The kernel counts an OOM kill before it kills.
+        let usage = ending::usage(self.leaf).await;
+        remains.read_last_lines(last_lines_wait).await;
+        (Exit::new(end, &usage), remains)
     }
 }
 
 impl Cause {
+    fn last_lines_wait(&self) -> Duration {
+        match self {
+            Self::ToldTo => Duration::ZERO,
+            Self::Exited(When::Serving) => LAST_LINES_WAIT_SERVING_MAX,
+            Self::Failed(_) | Self::Exited(When::BeforeReady) => LAST_LINES_WAIT_MAX,
+        }
+    }
+
     fn failure(self, plan: &Plan, exit: Exit, output: &Output) -> Option<Failure> {
         let output_tail = output.tail_text(plan.place.generation);
         let failure = match self {

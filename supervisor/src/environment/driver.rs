@@ -10,7 +10,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Semaphore, mpsc, oneshot, watch},
     task::AbortHandle,
 };
 
@@ -18,6 +18,7 @@ use super::{
     World,
     attempt::Attempt,
     changes::{Board, Publisher},
+    generations::GENERATIONS_MAX,
     progress::Deployment,
     registry::{DeployOrder, RequestError},
     requests::{self, Request},
@@ -80,6 +81,7 @@ pub struct Driver {
     pub(super) prepared: Option<Prepared>,
     pub(super) pause: Option<(AbortHandle, SystemTime)>,
     pub(super) living: BTreeMap<GenerationNumber, Living>,
+    pub(super) seats: Arc<Semaphore>,
     pub(super) dead: VecDeque<GenerationStatus>,
     pub(super) publisher: Publisher,
     /// Keeps the artifacts of wanted revisions on disk.
@@ -152,6 +154,7 @@ impl Driver {
             prepared: None,
             pause: None,
             living: BTreeMap::new(),
+            seats: Arc::new(Semaphore::new(GENERATIONS_MAX)),
             dead: VecDeque::new(),
             publisher,
             hold: None,

@@ -6,28 +6,35 @@ use std::{
 };
 
 use pexvisor_sandbox::Exit;
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, mpsc},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     backoff,
     driver::{Driver, Message},
     perform::send,
-    state::{Event, Intent},
+    state::{Event, Intent, RETIRING_MAX},
     status::{DEAD_SHOWN_MAX, Living},
 };
 use crate::{
     artifact::Prepared,
     code_server::{self, Composition, Place, Plan, Report},
-    metrics::GenerationEnd,
+    metrics::{GenerationEnd, LimitMetrics},
     route::{Route, Target},
     words::{
         CallsInFlight, Failure, FailureReason, GenerationNumber, GenerationPhase, GenerationStatus, RevisionNumber,
     },
 };
 
-/// Reports of one code server that may wait: there are four in its whole life.
-const REPORTS_MAX: usize = 4;
+/// Reports of one code server that may wait: there are five in its whole life.
+const REPORTS_MAX: usize = 5;
+
+/// Generations of one environment that have a process, or remains that are being cleared away: one that serves, one that
+/// starts, [`RETIRING_MAX`] that drain, and as many that are being ended. The next start waits for the end of one.
+pub const GENERATIONS_MAX: usize = 2 * RETIRING_MAX + 2;
 
 impl Driver {
     pub(super) fn start(&mut self, generation: GenerationNumber, revision: RevisionNumber) {
@@ -51,7 +58,11 @@ impl Driver {
         self.world.metrics.environments.started(&self.name);
         let (world, inbox, output) = (Arc::clone(&self.world), self.inbox.clone(), self.output.clone());
         let (reports, mut news) = mpsc::channel(REPORTS_MAX);
-        tokio::spawn(async move { code_server::run(plan, &world.surroundings, output, reports).await });
+        let seats = Arc::clone(&self.seats);
+        tokio::spawn(async move {
+            let _seat = sit_down(&seats, &world.metrics.limits).await;
+            code_server::run(plan, &world.surroundings, output, reports).await;
+        });
         tokio::spawn(async move {
             while let Some(report) = news.recv().await {
                 send(&inbox, Message::Report(generation, report)).await;
@@ -72,22 +83,29 @@ impl Driver {
             }
             Report::Terminating => living.advance(GenerationPhase::Terminating),
             Report::Ended { exit, failure } => {
-                living.status.exit = exit;
-                self.bury(generation);
-                self.world
-                    .metrics
-                    .environments
-                    .ended(&self.name, ended_as(exit.as_ref(), failure.as_ref(), self.state.intent));
+                living.advance(GenerationPhase::Ended);
+                living.status =
+                    GenerationStatus { pid: 0, ended: Some(SystemTime::now()), exit, ..living.status.clone() };
+                self.tell_end(generation, exit.as_ref(), failure.as_ref());
                 self.step(Event::Ended(generation, failure)).await;
+            }
+            Report::Gone => {
+                self.bury(generation);
+                self.step(Event::Gone(generation)).await;
             }
         }
     }
 
+    fn tell_end(&self, generation: GenerationNumber, exit: Option<&Exit>, failure: Option<&Failure>) {
+        if let Some(Failure { reason, message, .. }) = failure {
+            tracing::warn!(environment = %self.name, generation, ?reason, "{message}");
+        }
+        self.world.metrics.environments.ended(&self.name, ended_as(exit, failure, self.state.intent));
+    }
+
     fn bury(&mut self, generation: GenerationNumber) {
-        let Some(mut living) = self.living.remove(&generation) else { return };
-        living.advance(GenerationPhase::Ended);
-        let status = GenerationStatus { pid: 0, ended: Some(SystemTime::now()), ..living.status };
-        self.dead.push_back(status);
+        let Some(living) = self.living.remove(&generation) else { return };
+        self.dead.push_back(living.status);
         if self.dead.len() > DEAD_SHOWN_MAX {
             self.dead.pop_front();
         }
@@ -112,6 +130,9 @@ impl Driver {
     pub(super) fn retire(&mut self, generation: GenerationNumber) {
         let Some(living) = self.living.get_mut(&generation) else { return };
         living.advance(GenerationPhase::Draining);
+        if self.state.retiring.len() > RETIRING_MAX {
+            self.world.metrics.limits.counter("retiring_max").inc();
+        }
         let Some(target) = living.target.clone() else { return living.terminate.cancel() };
         let spec = self.state.revisions.get(&living.status.revision).map(|revision| &revision.spec);
         let bound = spec.map_or(Duration::ZERO, |spec| spec.drain_timeout);
@@ -130,6 +151,15 @@ impl Driver {
             living.terminate.cancel();
         }
     }
+}
+
+/// A seat for one more generation; waits for one if there is none.
+async fn sit_down<'a>(seats: &'a Semaphore, limits: &LimitMetrics) -> SemaphorePermit<'a> {
+    if let Ok(seat) = seats.try_acquire() {
+        return seat;
+    }
+    limits.counter("generations_max").inc();
+    seats.acquire().await.expect("nobody closes it")
 }
 
 /// What a code server needs to know of its artifacts.

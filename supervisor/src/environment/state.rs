@@ -2,7 +2,8 @@
 //!
 //! Plain data without clock, IO or tokio. Two tracks run side by side: the *promised* revision, which was READY and is kept
 //! serving whatever happens, and the *candidate*, which is on its way and replaces the promised one only when it is
-//! ready itself. A generation that belongs to neither is *retiring* and is only waited for.
+//! ready itself. A generation that belongs to neither is *retiring*, or has ended and is being *cleared* away, and is only
+//! waited for.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -47,6 +48,8 @@ pub struct State {
     pub stopped: Option<RevisionNumber>,
     /// Generations that have been told to go.
     pub retiring: BTreeSet<GenerationNumber>,
+    /// Generations that have ended, whose remains are being killed and cleared away.
+    pub clearing: BTreeSet<GenerationNumber>,
     /// Crashes in a row of the promised revision.
     pub crashes: Crashes,
     /// The last failure, until a candidate is ready.
@@ -127,8 +130,10 @@ pub enum Event {
     PrepareFailed(Ticket, Failure),
     /// This generation answers its health check.
     Ready(GenerationNumber),
-    /// No process of this generation is left. A failure, if it was not told to go.
+    /// The first process of this generation has ended. A failure, if it was not told to go.
     Ended(GenerationNumber, Option<Failure>),
+    /// Nothing of this generation is left.
+    Gone(GenerationNumber),
     /// The pause before a restart is over.
     PauseOver,
     /// The serving generation has run long enough for its crashes to be forgotten.
@@ -199,7 +204,7 @@ impl State {
     /// What the environment is doing, for people.
     pub fn phase(&self) -> Phase {
         match (self.intent, &self.promised, &self.candidate) {
-            (Intent::Stop | Intent::Remove, _, _) if self.retiring.is_empty() => Phase::Stopped,
+            (Intent::Stop | Intent::Remove, _, _) if self.is_gone() => Phase::Stopped,
             (Intent::Stop | Intent::Remove, _, _) => Phase::Stopping,
             (Intent::Run, Some(Promised { life: Life::Serving(_), .. }), _) => Phase::Serving,
             (Intent::Run, Some(_), _) if self.crashes.is_loop() => Phase::CrashLoop,
@@ -208,6 +213,11 @@ impl State {
             (Intent::Run, None, None) if self.newest == 0 => Phase::Deploying,
             (Intent::Run, None, None) => Phase::Failed,
         }
+    }
+
+    /// Of those that were told to go or have ended, is nothing left?
+    pub fn is_gone(&self) -> bool {
+        self.retiring.is_empty() && self.clearing.is_empty()
     }
 
     /// The generation that new calls go to.

@@ -17,7 +17,7 @@ use crate::{
 /// Dead generations that are still shown: as many as have their output kept beside the living one.
 pub const DEAD_SHOWN_MAX: usize = 3;
 
-/// A generation that has a process, or may have one.
+/// A generation that has a process, may have one, or has left something that is being cleared away.
 pub struct Living {
     /// What is shown of it.
     pub status: GenerationStatus,

@@ -25,6 +25,7 @@ impl State {
             Event::PrepareFailed(ticket, failure) => self.prepare_failed(ticket, failure, &mut todo),
             Event::Ready(generation) => self.ready(generation, &mut todo),
             Event::Ended(generation, failure) => self.ended(generation, failure, &mut todo),
+            Event::Gone(generation) => self.gone(generation, &mut todo),
             Event::PauseOver => self.pause_over(&mut todo),
             Event::Steady(generation) if self.serving() == Some(generation) => self.crashes.forget(),
             Event::Steady(_) => {}
@@ -176,9 +177,11 @@ impl State {
     fn ended(&mut self, generation: GenerationNumber, failure: Option<Failure>, todo: &mut Vec<Action>) {
         let unexplained =
             || Failure::new(FailureReason::Internal, "the code server ended without a reason; see its logs");
+        self.clearing.insert(generation);
         if self.retiring.remove(&generation) {
-            self.forget_if_gone(todo);
-        } else if self.candidate.is_some_and(|it| it.stage == Stage::Starting(generation)) {
+            return;
+        }
+        if self.candidate.is_some_and(|it| it.stage == Stage::Starting(generation)) {
             self.candidate_failed(failure.unwrap_or_else(unexplained), todo);
         } else if self
             .promised
@@ -186,6 +189,11 @@ impl State {
         {
             self.promised_crashed(failure.unwrap_or_else(unexplained), todo);
         }
+    }
+
+    fn gone(&mut self, generation: GenerationNumber, todo: &mut Vec<Action>) {
+        self.clearing.remove(&generation);
+        self.forget_if_gone(todo);
     }
 
     fn pause_over(&mut self, todo: &mut Vec<Action>) {
@@ -207,7 +215,7 @@ impl State {
     }
 
     fn forget_if_gone(&mut self, todo: &mut Vec<Action>) {
-        if self.intent == Intent::Remove && self.retiring.is_empty() {
+        if self.intent == Intent::Remove && self.is_gone() {
             todo.push(Action::Forget);
         }
     }

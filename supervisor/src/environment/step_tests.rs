@@ -20,6 +20,7 @@ enum Move {
     Prepare(usize, bool),
     Ready(usize),
     Die(usize),
+    Clear(usize),
     PauseOver,
     Steady(usize),
     Kill9,
@@ -32,6 +33,7 @@ struct World {
     preparing: BTreeSet<Ticket>,
     living: BTreeSet<GenerationNumber>,
     told_to_go: BTreeSet<GenerationNumber>,
+    clearing: BTreeSet<GenerationNumber>,
     routed: Option<GenerationNumber>,
     open_tickets: BTreeSet<Ticket>,
     journal: (Option<RevisionNumber>, Option<RevisionNumber>),
@@ -89,7 +91,10 @@ impl World {
                 assert!(!std::mem::replace(&mut self.pausing, true), "one pause at a time");
             }
             Action::CancelPause => assert!(std::mem::take(&mut self.pausing)),
-            Action::Forget => self.forgotten = true,
+            Action::Forget => {
+                assert!(self.living.is_empty() && self.clearing.is_empty(), "nothing of it is left");
+                self.forgotten = true;
+            }
         }
     }
 
@@ -108,6 +113,10 @@ impl World {
             assert!(owned.insert(generation), "a generation has one owner");
         }
         assert_eq!(owned, self.living, "every living generation has an owner");
+        assert_eq!(state.clearing, self.clearing, "what has ended is waited for");
+        if state.phase() == Phase::Stopped {
+            assert!(self.living.is_empty() && self.clearing.is_empty(), "stopped means that nothing is left");
+        }
         assert_eq!(state.serving(), self.routed, "the route is where the state says");
         assert_eq!(state.retiring.iter().collect::<Vec<_>>(), self.told_to_go.iter().collect::<Vec<_>>());
         assert!(state.wanted().iter().all(|number| state.revisions.contains_key(number)));
@@ -135,6 +144,7 @@ impl World {
             Move::Prepare(which, succeeds) => self.settle_prepare(which, succeeds),
             Move::Ready(which) => self.make_ready(which),
             Move::Die(which) => self.end_one(which),
+            Move::Clear(which) => self.clear_one(which),
             Move::PauseOver => {
                 if std::mem::take(&mut self.pausing) {
                     self.feed(Event::PauseOver);
@@ -169,7 +179,14 @@ impl World {
         if self.routed == Some(generation) {
             self.routed = None;
         }
+        self.clearing.insert(generation);
         self.feed(Event::Ended(generation, (!expected).then(failure)));
+    }
+
+    fn clear_one(&mut self, which: usize) {
+        let Some(generation) = nth(&self.clearing, which) else { return };
+        self.clearing.remove(&generation);
+        self.feed(Event::Gone(generation));
     }
 
     /// SIGKILL of the supervisor: what is not in the journal is gone.
@@ -215,6 +232,7 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         8 => (0..4_usize, prop::bool::weighted(0.8)).prop_map(|(which, succeeds)| Move::Prepare(which, succeeds)),
         8 => (0..8_usize).prop_map(Move::Ready),
         6 => (0..8_usize).prop_map(Move::Die),
+        5 => (0..8_usize).prop_map(Move::Clear),
         3 => Just(Move::PauseOver),
         1 => (0..8_usize).prop_map(Move::Steady),
         1 => Just(Move::Kill9),
@@ -267,22 +285,36 @@ fn a_failed_deploy_leaves_the_old_generation_serving() {
 }
 
 #[test]
-fn the_oldest_draining_generation_makes_room_for_one_more() {
+fn each_generation_that_drains_beyond_the_bound_ends_the_oldest_that_does() {
     let mut world = World::default();
-    let mut todo = Vec::new();
-    for round in 0..=RETIRING_MAX as u64 + 1 {
+    let draining_max = RETIRING_MAX as u64;
+    for generation in 1..=draining_max + 4 {
         world.make(&Move::Deploy);
         world.make(&Move::Prepare(0, true));
-        todo = world.state.clone().step(Event::Ready(round + 1));
-        world.feed(Event::Ready(round + 1));
+        let todo = world.state.clone().step(Event::Ready(generation));
+        let terminated: Vec<_> = todo.iter().filter(|action| matches!(action, Action::Terminate(_))).collect();
+        // What was told to go and has not gone is told again: one more each time.
+        let expected: Vec<_> = (1..(generation).saturating_sub(draining_max)).map(Action::Terminate).collect();
+        assert_eq!(terminated, expected.iter().collect::<Vec<_>>(), "generation {generation}");
+        world.feed(Event::Ready(generation));
     }
-    assert!(todo.contains(&Action::Terminate(1)), "{todo:?}");
+}
+
+#[test]
+fn a_death_is_acted_on_at_once_and_a_stop_waits_for_what_is_left_of_it() {
+    let mut world = World::default();
+    [Move::Deploy, Move::Prepare(0, true), Move::Ready(0), Move::Die(0)].iter().for_each(|what| world.make(what));
+    assert!(world.pausing, "the restart is on its way while the remains are cleared away");
+    world.make(&Move::Stop);
+    assert_eq!(world.state.phase(), Phase::Stopping);
+    world.make(&Move::Clear(0));
+    assert_eq!(world.state.phase(), Phase::Stopped);
 }
 
 #[test]
 fn a_stop_is_not_undone_by_a_restart_of_the_supervisor() {
     let mut world = World::default();
-    [Move::Deploy, Move::Prepare(0, true), Move::Ready(0), Move::Stop, Move::Die(0), Move::Kill9]
+    [Move::Deploy, Move::Prepare(0, true), Move::Ready(0), Move::Stop, Move::Die(0), Move::Clear(0), Move::Kill9]
         .iter()
         .for_each(|what| world.make(what));
     assert_eq!(world.state.phase(), Phase::Stopped);

@@ -81,7 +81,7 @@ impl EnvironmentMetrics {
         self.started.get_or_create(&environment.into()).inc();
     }
 
-    /// The last process of a code server is gone.
+    /// The first process of a code server has ended.
     pub fn ended(&self, environment: &EnvironmentName, end: GenerationEnd) {
         self.ended.get_or_create(&ended_labels(environment, end)).inc();
     }

@@ -73,7 +73,7 @@ pub struct GenerationStatus {
     pub started: SystemTime,
     /// When it was ready.
     pub ready: Option<SystemTime>,
-    /// When its last process was gone.
+    /// When its first process had ended.
     pub ended: Option<SystemTime>,
     /// Calls in flight through the proxy.
     pub calls_in_flight: CallsInFlight,
@@ -119,7 +119,7 @@ pub enum GenerationPhase {
     Draining,
     /// SIGTERM was sent.
     Terminating,
-    /// No process of it is left.
+    /// Its first process has ended; what else is left of it is killed and cleared away.
     Ended,
 }
 
