@@ -1,6 +1,6 @@
 //! Stop ends every process and stays; Remove leaves nothing.
 
-use pexvisor_integration::{Supervisor, observe, request};
+use pexvisor_integration::{Supervisor, eventually, observe, request};
 use pexvisor_proto::v1::{FailureReason, Phase, deploy_event::Event};
 use tonic::Code;
 
@@ -82,7 +82,7 @@ async fn a_removed_environment_is_forgotten_and_its_name_is_free() {
     control.remove("etl").await.unwrap();
     assert_eq!(control.get("etl").await.unwrap_err().code(), Code::NotFound);
     assert_eq!(supervisor.echo("etl").marker().await.unwrap_err().code(), Code::NotFound);
-    assert!(!std::path::Path::new(&socket).exists(), "its socket is gone");
+    eventually("its socket is gone", async || (!std::path::Path::new(&socket).exists()).then_some(())).await;
     assert!(!supervisor.state_dir().join("environments/etl.json").exists());
     assert_eq!(supervisor.echo("web").marker().await.unwrap(), "v2:", "its neighbour serves on");
     assert_eq!(control.deploy_ready("etl", supervisor.store.echo("v3")).await, 1, "a new one of that name starts anew");

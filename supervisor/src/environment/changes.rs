@@ -26,6 +26,7 @@ pub struct Board {
 /// Publishes the status of one environment.
 pub struct Publisher {
     board: Board,
+    born: u64,
     status: watch::Sender<EnvironmentStatus>,
 }
 
@@ -47,9 +48,14 @@ impl Board {
 
     /// For a new environment, with its first status.
     pub fn publisher(&self, first: EnvironmentStatus) -> (Publisher, watch::Receiver<EnvironmentStatus>) {
-        let (status, reader) = watch::channel(first);
-        let publisher = Publisher { board: self.clone(), status };
+        let born = self.next_number();
+        let (status, reader) = watch::channel(EnvironmentStatus { version: born, born, ..first });
+        let publisher = Publisher { board: self.clone(), born, status };
         (publisher, reader)
+    }
+
+    fn next_number(&self) -> u64 {
+        self.versions.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     /// Wakes every reader.
@@ -61,15 +67,14 @@ impl Board {
     pub fn changes(&self, registry: Registry) -> Changes {
         let mut bell = self.bell.subscribe();
         bell.mark_changed();
-        Changes { registry, bell, seen: BTreeMap::new(), ready: VecDeque::new() }
+        Changes { registry, bell, seen: Seen::default(), ready: VecDeque::new() }
     }
 }
 
 impl Publisher {
     /// Numbers a status, shows it, and returns it as shown.
     pub fn publish(&self, status: EnvironmentStatus) -> EnvironmentStatus {
-        let version = self.board.versions.fetch_add(1, Ordering::Relaxed) + 1;
-        let status = EnvironmentStatus { version, ..status };
+        let status = EnvironmentStatus { version: self.board.next_number(), born: self.born, ..status };
         self.status.send_replace(status.clone());
         self.board.ring();
         status
@@ -80,31 +85,60 @@ impl Publisher {
 pub struct Changes {
     registry: Registry,
     bell: watch::Receiver<()>,
-    seen: BTreeMap<EnvironmentName, u64>,
+    seen: Seen,
     ready: VecDeque<Change>,
 }
+
+/// What a reader was told of, by name: which environment it was, and the version of its status.
+#[derive(Default)]
+struct Seen(BTreeMap<EnvironmentName, (u64, u64)>);
 
 impl Changes {
     /// The next change.
     pub async fn next(&mut self) -> Option<Change> {
         while self.ready.is_empty() {
             self.bell.changed().await.ok()?;
-            self.look();
+            self.ready = self.seen.look(self.registry.list());
         }
         self.ready.pop_front()
     }
+}
 
-    fn look(&mut self) {
-        let now: BTreeMap<_, _> = self.registry.list().into_iter().map(|it| (it.name.clone(), it)).collect();
-        let gone: Vec<_> = self.seen.keys().filter(|name| !now.contains_key(*name)).cloned().collect();
-        for name in gone {
-            self.seen.remove(&name);
-            self.ready.push_back(Change::Removed(name));
-        }
-        for (name, status) in now {
-            if self.seen.insert(name, status.version) != Some(status.version) {
-                self.ready.push_back(Change::Changed(Box::new(status)));
+impl Seen {
+    /// What is new. An environment whose name was given to another one meanwhile is gone, too.
+    fn look(&mut self, now: Vec<EnvironmentStatus>) -> VecDeque<Change> {
+        let born: BTreeMap<_, _> = now.iter().map(|status| (status.name.clone(), status.born)).collect();
+        let gone = self.0.extract_if(.., |name, (seen, _)| born.get(name) != Some(seen));
+        let mut news: VecDeque<_> = gone.map(|(name, _)| Change::Removed(name)).collect();
+        for status in now {
+            let numbers = (status.born, status.version);
+            if self.0.insert(status.name.clone(), numbers) != Some(numbers) {
+                news.push_back(Change::Changed(Box::new(status)));
             }
         }
+        news
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::samples;
+
+    fn told(news: VecDeque<Change>) -> Vec<String> {
+        let told = |change| match change {
+            Change::Changed(status) => format!("{} at {}", status.name, status.version),
+            Change::Removed(name) => format!("{name} is gone"),
+        };
+        news.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn a_name_that_was_removed_and_given_again_between_two_looks_is_told_as_both() {
+        let mut seen = Seen::default();
+        let etl = |born, version| EnvironmentStatus { born, version, ..samples::serving("etl") };
+        assert_eq!(told(seen.look(vec![etl(1, 4), samples::serving("web")])), ["etl at 4", "web at 4"]);
+        assert_eq!(told(seen.look(vec![etl(1, 4), samples::serving("web")])), [""; 0]);
+        assert_eq!(told(seen.look(vec![etl(5, 6)])), ["etl is gone", "web is gone", "etl at 6"]);
     }
 }

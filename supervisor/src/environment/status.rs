@@ -66,7 +66,7 @@ impl Driver {
     }
 }
 
-/// What the state alone tells; the publisher sets the version.
+/// What the state alone tells; the publisher sets the numbers.
 pub fn first(
     name: &EnvironmentName,
     state: &State,
@@ -77,6 +77,7 @@ pub fn first(
     EnvironmentStatus {
         name: name.clone(),
         version: 0,
+        born: 0,
         phase,
         phase_since,
         newest: state.newest,

@@ -28,6 +28,7 @@ pub fn serving(name: &str) -> EnvironmentStatus {
     EnvironmentStatus {
         name: name.parse().expect("a good name"),
         version: 4,
+        born: 1,
         phase: Phase::Serving,
         phase_since: SystemTime::UNIX_EPOCH,
         newest: 1,

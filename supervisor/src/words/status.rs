@@ -13,6 +13,8 @@ pub struct EnvironmentStatus {
     pub name: EnvironmentName,
     /// Grows with every change.
     pub version: u64,
+    /// Tells it from an earlier environment of the same name.
+    pub born: u64,
     /// What it is doing.
     pub phase: Phase,
     /// Since when.

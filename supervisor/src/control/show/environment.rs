@@ -10,6 +10,7 @@ pub fn environment(status: EnvironmentStatus) -> v1::Environment {
     let EnvironmentStatus {
         name,
         version,
+        born: _,
         phase: now,
         phase_since,
         newest,
