@@ -72,12 +72,20 @@ impl Board {
 }
 
 impl Publisher {
-    /// Numbers a status, shows it, and returns it as shown.
+    /// Shows a status under a new number if anything in it differs from what is shown; returns what is shown.
     pub fn publish(&self, status: EnvironmentStatus) -> EnvironmentStatus {
-        let status = EnvironmentStatus { version: self.board.next_number(), born: self.born, ..status };
-        self.status.send_replace(status.clone());
-        self.board.ring();
-        status
+        let changed = self.status.send_if_modified(|shown| {
+            let status = EnvironmentStatus { version: shown.version, born: self.born, ..status };
+            let differs = *shown != status;
+            if differs {
+                *shown = EnvironmentStatus { version: self.board.next_number(), ..status };
+            }
+            differs
+        });
+        if changed {
+            self.board.ring();
+        }
+        self.status.borrow().clone()
     }
 }
 
@@ -131,6 +139,21 @@ mod tests {
             Change::Removed(name) => format!("{name} is gone"),
         };
         news.into_iter().map(told).collect()
+    }
+
+    #[test]
+    fn only_a_status_that_differs_is_published() {
+        let board = Board::new();
+        let (publisher, reader) = board.publisher(samples::serving("etl"));
+        let mut bell = board.bell.subscribe();
+        let first = publisher.publish(samples::serving("etl")).version;
+        assert!(!bell.has_changed().expect("the board lives"), "nobody is woken for nothing");
+        let next = publisher.publish(EnvironmentStatus { restarts: 1, ..samples::serving("etl") }).version;
+        assert!(bell.has_changed().expect("the board lives") && next > first);
+        assert_eq!((reader.borrow().version, reader.borrow().restarts), (next, 1));
+        bell.mark_unchanged();
+        assert_eq!(publisher.publish(reader.borrow().clone()).version, next);
+        assert!(!bell.has_changed().expect("the board lives"));
     }
 
     #[test]

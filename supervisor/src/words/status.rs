@@ -7,7 +7,7 @@ use pexvisor_sandbox::Exit;
 use super::{EnvironmentName, Failure, GenerationNumber, Revision, RevisionNumber};
 
 /// One environment as it is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct EnvironmentStatus {
     /// Its name.
     pub name: EnvironmentName,
@@ -61,7 +61,7 @@ pub enum Phase {
 }
 
 /// One generation as it is now.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct GenerationStatus {
     /// Its number.
     pub number: GenerationNumber,
@@ -101,6 +101,13 @@ impl CallsInFlight {
     /// How many there are now.
     pub fn now(&self) -> u64 {
         (self.0)()
+    }
+}
+
+/// The way to count says nothing of how a status differs from another.
+impl PartialEq for CallsInFlight {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
