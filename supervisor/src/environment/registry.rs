@@ -169,6 +169,11 @@ impl Registry {
         self.entries().values().filter(|entry| entry.is_there()).map(|entry| entry.status.borrow().clone()).collect()
     }
 
+    /// How many environments there are.
+    pub fn count(&self) -> usize {
+        self.entries().values().filter(|entry| entry.is_there()).count()
+    }
+
     /// The state of all environments, then every change.
     pub fn changes(&self) -> Changes {
         self.0.board.changes(self.clone())

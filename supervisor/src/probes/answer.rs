@@ -36,7 +36,7 @@ impl Probes {
 
     /// Looks at the environments on purpose: were their table or this runtime stuck, no answer would come in time.
     fn livez(&self) -> Answer {
-        let environments = self.registry.list().len();
+        let environments = self.registry.count();
         plain(StatusCode::OK, format!("alive; {environments} environments\n"))
     }
 
