@@ -1,6 +1,11 @@
 //! A request id makes a deploy repeatable: the same id follows the same deploy, however often and from wherever.
 
-use pexvisor_integration::{Supervisor, pexes::with_env, request};
+use pexvisor_integration::{
+    HttpStore, Supervisor,
+    http_store::Manner,
+    pexes::{self, with_env},
+    request,
+};
 use pexvisor_proto::v1::{DeployRequest, deploy_event::Event};
 use tonic::Code;
 
@@ -42,6 +47,21 @@ async fn a_repeat_after_the_end_gives_the_same_end() {
     let repeat = control.deploy(deploy).await.unwrap();
     assert_eq!((first.ready(), repeat.ready()), (1, 1));
     assert_eq!(control.serving_pid("etl").await, pid, "nothing was started again");
+}
+
+#[tokio::test]
+async fn a_repeat_whose_url_was_signed_anew_is_the_same_deploy() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    let http = HttpStore::start(Manner::Serves(std::fs::read(pexes::path("tiny-v1")).unwrap())).await;
+    let signed = |signature: &str| {
+        let mut spec = supervisor.store.echo("v1");
+        spec.artifacts[1].location = format!("{}-{signature}", http.url());
+        with_id("deploy-1", request("etl", spec))
+    };
+    control.deploy(signed("first")).await.unwrap().ready();
+    assert_eq!(control.deploy(signed("again")).await.unwrap().ready(), 1);
+    assert_eq!(control.get("etl").await.unwrap().newest_revision, 1);
 }
 
 #[tokio::test]

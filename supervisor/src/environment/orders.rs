@@ -33,7 +33,7 @@ impl Driver {
     }
 
     fn repeat(&self, known: &Request, order: &DeployOrder) -> Result<Deployment, RequestError> {
-        if known.spec != order.spec {
+        if !known.spec.has_contents_of(&order.spec) {
             return Err(RequestError::RequestIdReused { id: known.id.clone(), revision: known.revision });
         }
         let mut kept = self.attempts.values().chain(&self.ended);

@@ -42,6 +42,16 @@ pub struct RevisionSpec {
     pub label: String,
 }
 
+impl RevisionSpec {
+    /// Would the same run? Artifacts are told apart by digest: where one is to be had, such as a URL that was signed
+    /// anew, is no part of what runs.
+    pub fn has_contents_of(&self, other: &Self) -> bool {
+        let digests = |spec: &Self| spec.artifacts.iter().map(|artifact| artifact.digest).collect::<Vec<_>>();
+        let sources_apart = Self { artifacts: other.artifacts.clone(), ..self.clone() };
+        digests(self) == digests(other) && sources_apart == *other
+    }
+}
+
 /// One pex file and where it is to be had.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ArtifactRef {
@@ -126,4 +136,26 @@ pub struct Limits {
     pub open_files_max: Option<u32>,
     /// Bytes of scratch disk.
     pub scratch_bytes_max: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::words::samples;
+
+    fn signed(digest: u8, signature: &str) -> RevisionSpec {
+        let source = ArtifactSource::Url(format!("https://store/a.pex?signature={signature}"));
+        RevisionSpec {
+            artifacts: vec![ArtifactRef { digest: Digest::from_bytes([digest; 32]), source }],
+            ..samples::spec()
+        }
+    }
+
+    #[test]
+    fn a_url_that_was_signed_anew_does_not_change_the_contents_and_everything_else_does() {
+        assert!(signed(7, "old").has_contents_of(&signed(7, "new")));
+        assert!(!signed(7, "old").has_contents_of(&signed(8, "old")));
+        let relabelled = RevisionSpec { label: "other".to_owned(), ..signed(7, "old") };
+        assert!(!signed(7, "old").has_contents_of(&relabelled));
+    }
 }
