@@ -3,7 +3,7 @@
 //! Cancellation passes as the same reset to the other side. What no side can say is said here: a deadline that has
 //! passed, a code server that is gone.
 
-use std::{future::poll_fn, sync::Arc};
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
 use h2::{
@@ -149,6 +149,9 @@ impl Passage<'_> {
         mut response: ResponseFuture,
         respond: &mut SendResponse<Bytes>,
     ) -> Result<Response<RecvStream>, Ending> {
+        if let Poll::Ready(ended) = self.request.send_ahead() {
+            self.react::<()>(Event::Request(ended))?;
+        }
         loop {
             let event = tokio::select! {
                 biased;

@@ -13,8 +13,9 @@ use super::{
     destination::{self, Source},
     health,
     limits::{
-        CANCELLED_UNSEEN_MAX, CLIENT_WINDOW_BYTES, CONNECTION_WINDOW_BYTES, HANDSHAKE_MAX, RESET_CALLS_REMEMBERED,
-        ROUTE_LOOKUPS_MAX, SEND_BUFFER_BYTES, STRAY_FRAMES_MAX, STREAMS_PER_CONNECTION_MAX, UNREAD_FRAMES_BUDGET,
+        CANCELLED_UNSEEN_MAX, CLIENT_FRAME_BYTES_MAX, CLIENT_WINDOW_BYTES, CONNECTION_WINDOW_BYTES, HANDSHAKE_MAX,
+        RESET_CALLS_REMEMBERED, ROUTE_LOOKUPS_MAX, SEND_BUFFER_BYTES, STRAY_FRAMES_MAX, STREAMS_PER_CONNECTION_MAX,
+        UNREAD_FRAMES_BUDGET,
     },
     pump::WaitingTotal,
     refuse::Refusal,
@@ -141,6 +142,7 @@ fn settings() -> h2::server::Builder {
     let mut settings = h2::server::Builder::new();
     settings
         .initial_window_size(CLIENT_WINDOW_BYTES)
+        .max_frame_size(CLIENT_FRAME_BYTES_MAX)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
         .max_header_list_size(HEADER_LIST_BYTES_MAX)

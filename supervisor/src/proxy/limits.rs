@@ -36,6 +36,10 @@ pub const STREAMS_PER_CONNECTION_MAX: u32 = 4096;
 /// Bytes that a client may send ahead on one call: enough for 20 MB/s over a round trip of 50 ms.
 pub const CLIENT_WINDOW_BYTES: u32 = 1024 * 1024;
 
+/// Bytes of one frame of a client: HTTP/2's own default. The first frame of a call goes with its head, whether the code
+/// server has room or not.
+pub const CLIENT_FRAME_BYTES_MAX: u32 = 16 * 1024;
+
 /// Bytes that a code server may send ahead on one call: it is on this host, a round trip away by microseconds.
 pub const SERVER_WINDOW_BYTES: u32 = 256 * 1024;
 

@@ -14,6 +14,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use h2::{Reason, RecvStream, SendStream};
 
 /// One direction of one call.
@@ -56,6 +57,18 @@ impl Pump {
     pub fn new(from: RecvStream, to: SendStream<Bytes>, total: WaitingTotal) -> Self {
         let waiting = Waiting { front: Bytes::new(), back: BytesMut::new(), total };
         Self { from, to, waiting, from_has_ended: false }
+    }
+
+    /// Sends a first frame that has come already, without asking for room: a call that was just opened gets none before
+    /// its head is on the wire, and would go in two halves for it. Ready when that was the whole body.
+    pub fn send_ahead(&mut self) -> Poll<Result<(), Broken>> {
+        // An end or an error stays where it is, for `run`.
+        let Some(Some(Ok(data))) = self.from.data().now_or_never() else { return Poll::Pending };
+        match self.send(data) {
+            Ok(Passed::Some) => Poll::Pending,
+            Ok(Passed::End) => Poll::Ready(Ok(())),
+            Err(broken) => Poll::Ready(Err(broken)),
+        }
     }
 
     /// Runs to the end of the body. May be dropped and called again.
@@ -107,16 +120,20 @@ impl Pump {
                 }
             }
             let data = self.waiting.take(room);
-            let count = data.len();
-            let is_last = self.waiting.is_empty() && self.from.is_end_stream();
-            self.to.send_data(data, is_last).map_err(Broken::To)?;
-            // Fails only when the stream is gone, which the next poll of it tells.
-            let _ = self.from.flow_control().release_capacity(count);
-            if is_last {
+            if self.send(data)? == Passed::End {
                 return Ok(Passed::End);
             }
         }
         Ok(Passed::Some)
+    }
+
+    fn send(&mut self, data: Bytes) -> Result<Passed, Broken> {
+        let count = data.len();
+        let is_last = self.waiting.is_empty() && self.from.is_end_stream();
+        self.to.send_data(data, is_last).map_err(Broken::To)?;
+        // Fails only when the stream is gone, which the next poll of it tells.
+        let _ = self.from.flow_control().release_capacity(count);
+        Ok(if is_last { Passed::End } else { Passed::Some })
     }
 
     fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Broken>> {
