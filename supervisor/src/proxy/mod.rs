@@ -15,6 +15,7 @@ mod entrance;
 mod health;
 mod limits;
 mod pump;
+mod quiet_stream;
 mod refuse;
 mod upstream;
 mod worker;

@@ -2,15 +2,20 @@
 //!
 //! They are not shared with other clients: whatever one client does to them is its own affair.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use bytes::Bytes;
 use h2::client::SendRequest;
 use prometheus_client::metrics::counter::Counter;
-use tokio::net::UnixStream;
 
-use super::limits::{
-    CONNECTION_WINDOW_BYTES, RESET_CALLS_REMEMBERED, SEND_BUFFER_BYTES, SERVER_WINDOW_BYTES, UNREAD_FRAMES_BUDGET,
+use super::{
+    limits::{
+        CONNECTION_WINDOW_BYTES, RESET_CALLS_REMEMBERED, SEND_BUFFER_BYTES, SERVER_WINDOW_BYTES, UNREAD_FRAMES_BUDGET,
+    },
+    quiet_stream::QuietStream,
 };
 use crate::{
     code_server::ConnectError, door::HEADER_LIST_BYTES_MAX, metrics::CallMetrics, route::Target, words::EnvironmentName,
@@ -79,11 +84,10 @@ impl Upstream {
 
 async fn connect(target: &Target) -> Result<SendRequest<Bytes>, ConnectError> {
     let socket = target.socket();
-    let stream = socket.connect().await?;
-    let (sender, connection) = settings()
-        .handshake::<UnixStream, Bytes>(stream)
-        .await
-        .map_err(|error| ConnectError::Io { path: socket.path().to_owned(), source: std::io::Error::other(error) })?;
+    let failed = |source| ConnectError::Io { path: socket.path().to_owned(), source };
+    let stream = QuietStream::new(socket.connect().await?).map_err(failed)?;
+    let handshake = settings().handshake::<_, Bytes>(stream).await;
+    let (sender, connection) = handshake.map_err(|error| failed(io::Error::other(error)))?;
     tokio::spawn(async move {
         // Each call on it hears of its end by itself.
         if let Err(error) = connection.await {
