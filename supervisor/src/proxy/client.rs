@@ -1,6 +1,6 @@
 //! One connection of a client: its HTTP/2 side, and what its calls share.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc};
 
 use bytes::Bytes;
 use h2::server::SendResponse;
@@ -9,6 +9,7 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    burst::Burst,
     call,
     destination::{self, Source},
     health,
@@ -70,11 +71,13 @@ impl Client {
         let handshake = timeout(HANDSHAKE_MAX, settings().handshake(connection));
         let Ok(Ok(mut connection)) = handshake.await else { return };
         let client = Arc::new(self);
+        let mut burst = Burst::default();
         loop {
             tokio::select! {
-                accepted = connection.accept() => match accepted {
+                accepted = poll_fn(|cx| burst.watch(connection.poll_accept(cx))) => match accepted {
                     Some(Ok((request, respond))) => {
                         tokio::spawn(call::serve(Arc::clone(&client), request, respond));
+                        burst.taken_one().await;
                     }
                     // Its calls hear of the end by themselves.
                     Some(Err(_)) | None => return,

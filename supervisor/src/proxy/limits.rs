@@ -33,6 +33,14 @@ pub const HANDSHAKE_MAX: Duration = Duration::from_secs(10);
 /// Calls in flight on one connection; h2 tells the client, whose further calls wait there.
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 4096;
 
+/// Calls of a burst that are taken before they go on: few enough that the code server has work early, many enough that
+/// they share a write.
+pub const GROUP_CALLS: usize = 8;
+
+/// Calls of a burst that are taken in groups. What is cancelled before it is taken counts against the client (see
+/// [`CANCELLED_UNSEEN_MAX`]), so the rest of a large burst is taken without a pause.
+pub const GROUPED_CALLS_MAX: usize = 64;
+
 /// Bytes that a client may send ahead on one call: enough for 20 MB/s over a round trip of 50 ms.
 pub const CLIENT_WINDOW_BYTES: u32 = 1024 * 1024;
 

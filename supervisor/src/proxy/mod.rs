@@ -7,6 +7,7 @@
 //! Which generation serves an environment is read from [`Routes`], written by the environment's driver. Each client
 //! connection has its own connections to code servers. [`refuse`] is the table of the calls that end here.
 
+mod burst;
 mod call;
 mod client;
 mod deadline;
