@@ -62,12 +62,11 @@ async fn a_hog_without_a_limit_of_its_own_cannot_fill_the_container() {
 
     control.deploy_ready("hog", container.store.fixture("eats_memory")).await;
     control.deploy_ready("etl", container.store.echo("v1")).await;
-    let load = Load::start([container.echo("etl")]);
     container.echo("hog").call("Eat", "1000").await.expect_err("it ate more than there is");
     let failure = eventually("the kill is told", async || control.get("hog").await.ok()?.last_failure).await;
     assert!(failure.exit.expect("a kill is an exit").out_of_memory);
-    load.further(50).await;
-    assert!(load.stop().await.failures.is_empty());
+    // Its neighbour may have been hit: what no limit of their own keeps apart, the kernel chooses from.
+    eventually("its neighbour serves", async || container.echo("etl").marker().await.ok()).await;
     assert_eq!(container.pid_1().await, before, "pexvisor was never in danger");
 }
 
