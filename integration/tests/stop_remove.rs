@@ -88,3 +88,71 @@ async fn a_removed_environment_is_forgotten_and_its_name_is_free() {
     assert_eq!(control.deploy_ready("etl", supervisor.store.echo("v3")).await, 1, "a new one of that name starts anew");
     assert_eq!(supervisor.echo("etl").marker().await.unwrap(), "v3:");
 }
+
+#[tokio::test]
+async fn a_stop_or_remove_that_a_restart_would_undo_is_told_as_failed_and_can_be_repeated() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    let record = supervisor.state_dir().join("environments/etl.json");
+    // A directory where the next record would be written.
+    let in_the_way = record.with_extension("json.new");
+    std::fs::create_dir(&in_the_way).unwrap();
+    let status = control.stop("etl").await.expect_err("it is not durable");
+    assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert!(status.message().contains("would come back") && status.message().contains("ask again"), "{status:?}");
+    assert_eq!(control.get("etl").await.unwrap().phase(), Phase::Stopped, "it is stopped all the same");
+    std::fs::remove_dir(&in_the_way).unwrap();
+    assert_eq!(control.stop("etl").await.unwrap().phase(), Phase::Stopped);
+    // A directory in place of the record, which can be neither replaced nor removed.
+    std::fs::remove_file(&record).unwrap();
+    std::fs::create_dir(&record).unwrap();
+    let status = control.remove("etl").await.expect_err("it is not durable");
+    assert_eq!(status.code(), Code::Internal, "{status:?}");
+    assert!(control.get("etl").await.is_ok(), "it is not forgotten");
+    std::fs::remove_dir(&record).unwrap();
+    control.remove("etl").await.unwrap();
+    assert_eq!(control.get("etl").await.unwrap_err().code(), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_stop_that_a_deploy_overtakes_is_told_so() {
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.fixture("ignores_sigterm")).await;
+    let stop = tokio::spawn({
+        let control = control.clone();
+        async move { control.stop("etl").await }
+    });
+    eventually("it is stopping", async || {
+        control.get("etl").await.ok().filter(|state| state.phase() == Phase::Stopping)
+    })
+    .await;
+    control.deploy_ready("etl", supervisor.store.echo("v2")).await;
+    let status = stop.await.unwrap().expect_err("it runs again");
+    assert_eq!(status.code(), Code::Aborted, "{status:?}");
+    assert_eq!(supervisor.echo("etl").marker().await.unwrap(), "v2:");
+}
+
+#[tokio::test]
+async fn a_remove_that_the_end_of_the_supervisor_cuts_off_goes_on_at_its_next_start() {
+    let mut supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    let mut spec = supervisor.store.fixture("ignores_sigterm");
+    spec.terminate_timeout = Some(prost_types::Duration { seconds: 3, nanos: 0 });
+    control.deploy_ready("etl", spec).await;
+    let remove = tokio::spawn({
+        let control = control.clone();
+        async move { control.remove("etl").await }
+    });
+    eventually("it is stopping", async || {
+        control.get("etl").await.ok().filter(|state| state.phase() == Phase::Stopping)
+    })
+    .await;
+    assert_eq!(supervisor.sigterm(), Some(0));
+    let status = remove.await.unwrap().expect_err("it was cut off");
+    assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+    supervisor.start_again().await;
+    eventually("it is gone", async || supervisor.control().list().await.ok().filter(Vec::is_empty)).await;
+    assert!(!supervisor.state_dir().join("environments/etl.json").exists());
+}

@@ -17,7 +17,7 @@ pub fn of_request(error: &RequestError) -> Status {
         | RequestError::NothingServes { .. } => Code::FailedPrecondition,
         RequestError::TooManyEnvironments => Code::ResourceExhausted,
         RequestError::ShuttingDown => Code::Unavailable,
-        RequestError::Journal { .. } => Code::Internal,
+        RequestError::Journal { .. } | RequestError::StopNotDurable { .. } => Code::Internal,
     };
     Status::new(code, error.to_string())
 }

@@ -15,7 +15,7 @@ use tokio::{
 };
 
 use super::{
-    World,
+    JournalError, World,
     attempt::Attempt,
     changes::{Board, Publisher},
     generations::GENERATIONS_MAX,
@@ -91,6 +91,8 @@ pub struct Driver {
     /// The revision that they are counted for.
     pub(super) restarts_of: RevisionNumber,
     pub(super) waiters: Vec<Reply<EnvironmentStatus>>,
+    /// Why the journal tells of an earlier state than this one.
+    pub(super) undurable: Option<Arc<JournalError>>,
     pub(super) ending: Ending,
 }
 
@@ -162,6 +164,7 @@ impl Driver {
             restarts: 0,
             restarts_of: 0,
             waiters: Vec::new(),
+            undurable: None,
             ending: Ending::No,
         };
         driver.hold_artifacts();
@@ -265,10 +268,13 @@ impl Driver {
     }
 
     /// Writes the journal off the async threads; an fsync can take a third of a second on a busy disk.
-    pub(super) async fn journal(&self) -> Result<(), super::JournalError> {
+    pub(super) async fn journal(&mut self) -> Result<(), Arc<JournalError>> {
         let record = super::journal::Record::of(&self.name, &self.state, &self.requests);
         let journal = self.world.journal.clone();
-        tokio::task::spawn_blocking(move || journal.write(&record)).await.expect("writing the journal does not panic")
+        let written = tokio::task::spawn_blocking(move || journal.write(&record)).await;
+        written.expect("writing the journal does not panic")?;
+        self.undurable = None;
+        Ok(())
     }
 
     fn shut_down(&mut self) {

@@ -2,7 +2,7 @@
 //!
 //! Every refusal leaves the environment as it was.
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
 use super::{
     StepEvent,
@@ -95,7 +95,7 @@ impl Driver {
                 // It was made for this deploy, and there is nothing else of it.
                 self.ending = Ending::Forgotten;
             }
-            return Err(RequestError::Journal { source: Arc::new(error) });
+            return Err(RequestError::Journal { source: error });
         }
         // Who waits for the end of a Stop waits in vain from here on.
         self.waiters.drain(..).for_each(|waiter| answer(waiter, Err(RequestError::Overtaken)));
@@ -110,8 +110,9 @@ impl Driver {
         if self.ending == Ending::ShuttingDown {
             return answer(reply, Err(RequestError::ShuttingDown));
         }
-        self.waiters.push(reply);
         self.step(event).await;
+        // Not before: what is published on the way is no answer yet.
+        self.waiters.push(reply);
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 use tokio::{sync::mpsc, task::AbortHandle, time::sleep};
 
 use super::{
+    JournalError,
     driver::{Driver, Ending, Message},
     state::{Action, Event, Ticket, Unserved},
 };
@@ -46,12 +47,18 @@ impl Driver {
         }
     }
 
-    /// What serves goes on serving when the journal cannot be written; the next change tries again.
+    /// What serves goes on serving when the journal cannot be written; the next change tries again, and who asked for
+    /// this one is told.
     async fn journal_or_log(&mut self) {
         if let Err(error) = self.journal().await {
-            self.world.metrics.limits.counter("journal_writes").inc();
-            tracing::error!(environment = %self.name, "failed to {}", with_causes(&error));
+            self.not_durable(error);
         }
+    }
+
+    fn not_durable(&mut self, error: Arc<JournalError>) {
+        self.world.metrics.limits.counter("journal_writes").inc();
+        tracing::error!(environment = %self.name, "failed to {}", with_causes(&*error));
+        self.undurable = Some(error);
     }
 
     /// What the journal names stays on disk: rollback and restart need no byte from the network.
@@ -98,15 +105,16 @@ impl Driver {
         self.pause = Some((task, SystemTime::now() + length));
     }
 
+    /// What cannot be forgotten for good stays, stopped: the next Remove tries again.
     async fn forget(&mut self) {
+        let (journal, name) = (self.world.journal.clone(), self.name.clone());
+        let removed = tokio::task::spawn_blocking(move || journal.remove(&name)).await;
+        if let Err(error) = removed.expect("removing a record does not panic") {
+            return self.not_durable(Arc::new(error));
+        }
         self.ending = Ending::Forgotten;
         self.world.routes.remove(&self.name);
         self.world.metrics.forget(&self.name);
-        let (journal, name) = (self.world.journal.clone(), self.name.clone());
-        let removed = tokio::task::spawn_blocking(move || journal.remove(&name)).await;
-        if let Ok(Err(error)) = removed {
-            tracing::error!(environment = %self.name, "failed to {error}");
-        }
     }
 }
 

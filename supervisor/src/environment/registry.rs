@@ -81,6 +81,15 @@ pub enum RequestError {
     /// The supervisor stops.
     #[error("the supervisor is shutting down; try again when it is back")]
     ShuttingDown,
+    /// Nothing runs any more, but the journal says otherwise.
+    #[error(
+        "nothing of the environment runs any more, but it would come back when the supervisor starts again: failed to \
+         {source}; then ask again"
+    )]
+    StopNotDurable {
+        #[source]
+        source: Arc<JournalError>,
+    },
     /// The disk does not take the journal.
     #[error("the deploy could not be made durable: failed to {source}")]
     Journal {

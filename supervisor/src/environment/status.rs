@@ -5,7 +5,8 @@ use std::{path::Path, sync::Arc, time::SystemTime};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    driver::{Driver, Ending},
+    driver::{Driver, Ending, answer},
+    registry::RequestError,
     state::State,
 };
 use crate::{
@@ -52,9 +53,11 @@ impl Driver {
         }
         let status = self.publisher.publish(self.status());
         if self.ending == Ending::No && self.living.is_empty() && phase == Phase::Stopped {
-            for waiter in self.waiters.drain(..) {
-                drop(waiter.send(Ok(status.clone())));
-            }
+            let outcome = match &self.undurable {
+                Some(source) => Err(RequestError::StopNotDurable { source: Arc::clone(source) }),
+                None => Ok(status),
+            };
+            self.waiters.drain(..).for_each(|waiter| answer(waiter, outcome.clone()));
         }
     }
 
