@@ -13,7 +13,7 @@ mod run;
 mod socket;
 
 pub use command::Composition;
-pub use output::{Line, Output, Stream};
+pub use output::{Follow, Line, Output, Stream};
 pub use place::Place;
 pub use run::{Plan, Report, Surroundings, run};
 pub use socket::{CodeSocket, ConnectError};

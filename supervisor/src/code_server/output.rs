@@ -3,7 +3,7 @@
 //! A code server that floods loses its own oldest lines and delays nobody: the reader never waits for a follower.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     os::fd::OwnedFd,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::SystemTime,
@@ -23,6 +23,8 @@ pub const LINE_BYTES_MAX: usize = 16 << 10;
 pub const GENERATIONS_KEPT: usize = 4;
 /// Output that a failure carries along.
 pub const TAIL_BYTES_MAX: usize = 16 << 10;
+/// Lines that a reader takes at once, so that a slow one holds on to no more than these.
+const BATCH_LINES: usize = 256;
 /// Bytes read from a pipe at once: the size of a pipe (pipe(7)).
 const READ_BYTES: usize = 64 << 10;
 
@@ -44,11 +46,13 @@ pub struct Line {
     pub time: SystemTime,
     /// Who wrote it.
     pub generation: GenerationNumber,
+    /// Order of arrival within the generation, from 1.
+    pub number: u64,
     /// Where to.
     pub stream: Stream,
     /// The bytes; not always UTF-8.
     pub text: Bytes,
-    /// Lines lost just before this one.
+    /// Lines of the generation just before this one that its reader did not get, because they were dropped before.
     pub lost: u64,
 }
 
@@ -72,7 +76,7 @@ struct Buffer {
     generation: GenerationNumber,
     lines: VecDeque<Line>,
     bytes: usize,
-    lost: u64,
+    written: u64,
 }
 
 impl Output {
@@ -105,44 +109,32 @@ impl Output {
         let mut kept = self.lock();
         kept.newest += 1;
         let index = kept.newest;
-        let line =
-            Line { index, time: SystemTime::now(), generation, stream, text: Bytes::copy_from_slice(text), lost: 0 };
-        let lost = kept.buffer(generation).push(line);
+        let (time, text) = (SystemTime::now(), Bytes::copy_from_slice(text));
+        let lost = kept.buffer(generation).push(Line { index, time, generation, number: 0, stream, text, lost: 0 });
         drop(kept);
         self.0.lost.inc_by(lost);
         self.0.newest.send_replace(index);
     }
 
-    /// The last lines, oldest first; of one generation, or of all that are kept.
-    pub fn tail(&self, generation: Option<GenerationNumber>, lines: Option<usize>) -> Vec<Line> {
-        let all = self.after(0, generation);
-        let skip = lines.map_or(0, |lines| all.len().saturating_sub(lines));
-        all.into_iter().skip(skip).collect()
-    }
-
-    /// A reader of lines newer than `index`.
-    pub fn follow(&self, index: u64, generation: Option<GenerationNumber>) -> Follow {
+    /// The last lines, oldest first, of one generation or of all that are kept; and a reader of those after them.
+    pub fn tail(&self, generation: Option<GenerationNumber>, lines: Option<usize>) -> (Vec<Line>, Follow) {
         let newest = self.0.newest.subscribe();
-        Follow { output: self.clone(), newest, index, generation, ready: VecDeque::new() }
+        let (read, ready) = (BTreeMap::new(), VecDeque::new());
+        let mut follow = Follow { output: self.clone(), newest, index: 0, generation, read, ready };
+        let mut all = follow.unread(usize::MAX);
+        let skip = lines.map_or(0, |lines| all.len().saturating_sub(lines));
+        (all.split_off(skip), follow)
     }
 
     /// The end of a generation's output as text, for a failure.
     pub fn tail_text(&self, generation: GenerationNumber) -> String {
         let mut text = String::new();
-        for line in self.after(0, Some(generation)) {
+        for line in self.tail(Some(generation), None).0 {
             text.push_str(&String::from_utf8_lossy(&line.text));
             text.push('\n');
         }
         let from = text.ceil_char_boundary(text.len().saturating_sub(TAIL_BYTES_MAX));
         text.split_off(from)
-    }
-
-    fn after(&self, index: u64, generation: Option<GenerationNumber>) -> Vec<Line> {
-        let kept = self.lock();
-        let buffers = kept.generations.iter().filter(|it| generation.is_none_or(|wanted| wanted == it.generation));
-        let mut lines: Vec<Line> = buffers.flat_map(|it| it.newer_than(index)).cloned().collect();
-        lines.sort_by_key(|line| line.index);
-        lines
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -153,7 +145,7 @@ impl Output {
 impl Kept {
     fn buffer(&mut self, generation: GenerationNumber) -> &mut Buffer {
         let at = self.generations.iter().position(|it| it.generation == generation).unwrap_or_else(|| {
-            self.generations.push_back(Buffer { generation, lines: VecDeque::new(), bytes: 0, lost: 0 });
+            self.generations.push_back(Buffer { generation, lines: VecDeque::new(), bytes: 0, written: 0 });
             if self.generations.len() > GENERATIONS_KEPT {
                 self.generations.pop_front();
             }
@@ -164,26 +156,23 @@ impl Kept {
 }
 
 impl Buffer {
-    /// Keeps a line and returns how many were dropped for it.
+    /// Keeps and numbers a line, and returns how many were dropped for it.
     fn push(&mut self, line: Line) -> u64 {
         let mut dropped = 0;
+        self.written += 1;
         self.bytes += line.text.len() + size_of::<Line>();
-        self.lines.push_back(line);
+        self.lines.push_back(Line { number: self.written, ..line });
         while self.bytes > OUTPUT_BYTES_MAX
             && let Some(oldest) = self.lines.pop_front()
         {
             self.bytes -= oldest.text.len() + size_of::<Line>();
-            self.lost += oldest.lost + 1;
             dropped += 1;
-        }
-        if let Some(oldest) = self.lines.front_mut() {
-            oldest.lost += std::mem::take(&mut self.lost);
         }
         dropped
     }
 
-    fn newer_than(&self, index: u64) -> impl Iterator<Item = &Line> {
-        let from = self.lines.partition_point(|line| line.index <= index);
+    fn after(&self, number: u64) -> impl Iterator<Item = &Line> {
+        let from = self.lines.partition_point(|line| line.number <= number);
         self.lines.range(from..)
     }
 }
@@ -192,8 +181,11 @@ impl Buffer {
 pub struct Follow {
     output: Output,
     newest: watch::Receiver<u64>,
+    /// The newest line that was read, or that need not be.
     index: u64,
     generation: Option<GenerationNumber>,
+    /// The number of the last line read of each generation that is kept.
+    read: BTreeMap<GenerationNumber, u64>,
     ready: VecDeque<Line>,
 }
 
@@ -206,9 +198,32 @@ impl Follow {
             }
             let index = self.index;
             let newest = *self.newest.wait_for(|newest| *newest > index).await.ok()?;
-            self.ready = self.output.after(self.index, self.generation).into();
-            self.index = newest.max(self.ready.back().map_or(0, |line| line.index));
+            self.ready = self.unread(BATCH_LINES).into();
+            if self.ready.is_empty() {
+                self.index = newest;
+            }
         }
+    }
+
+    /// The oldest lines that this reader has not had, `max` at most; it has had them then.
+    fn unread(&mut self, max: usize) -> Vec<Line> {
+        let output = self.output.clone();
+        let kept = output.lock();
+        let had = |generation| self.read.get(&generation).copied().unwrap_or(0);
+        let wanted = kept.generations.iter().filter(|it| self.generation.is_none_or(|wanted| wanted == it.generation));
+        let unread = wanted.flat_map(|it| it.after(had(it.generation)).take(max));
+        let mut lines: Vec<Line> = unread.cloned().collect();
+        self.read.retain(|generation, _| kept.generations.iter().any(|it| it.generation == *generation));
+        drop(kept);
+        lines.sort_by_key(|line| line.index);
+        lines.truncate(max);
+        for line in &mut lines {
+            let had = self.read.entry(line.generation).or_default();
+            line.lost = line.number - *had - 1;
+            *had = line.number;
+            self.index = line.index;
+        }
+        lines
     }
 }
 
@@ -254,8 +269,8 @@ mod tests {
             say(&output, generation, "one");
             say(&output, generation, "two");
         }
-        assert!(output.tail(Some(1), None).is_empty(), "the oldest generation made room");
-        let kept: Vec<_> = output.tail(Some(2), Some(1)).into_iter().map(|line| line.text).collect();
+        assert!(output.tail(Some(1), None).0.is_empty(), "the oldest generation made room");
+        let kept: Vec<_> = output.tail(Some(2), Some(1)).0.into_iter().map(|line| line.text).collect();
         assert_eq!(kept, ["two"]);
     }
 
@@ -268,10 +283,10 @@ mod tests {
         for _ in 0..rounds {
             output.keep(2, Stream::Stdout, line.as_bytes());
         }
-        let flood = output.tail(Some(2), None);
+        let (flood, _) = output.tail(Some(2), None);
         assert_eq!(flood[0].lost as usize + flood.len(), rounds);
         assert!(flood.iter().map(|line| line.text.len()).sum::<usize>() <= OUTPUT_BYTES_MAX);
-        assert_eq!(output.tail(Some(1), None).len(), 1);
+        assert_eq!(output.tail(Some(1), None).0.len(), 1);
     }
 
     #[test]
@@ -289,10 +304,31 @@ mod tests {
     async fn a_follower_gets_what_comes_after_the_line_it_begins_at() {
         let output = Output::new(Counter::default());
         say(&output, 1, "before");
-        let from = output.tail(None, None).last().expect("a line").index;
-        let mut follow = output.follow(from, None);
+        let (before, mut follow) = output.tail(None, None);
+        assert_eq!(before.len(), 1);
         say(&output, 2, "after");
         assert_eq!(follow.next().await.expect("a line").text, "after");
+    }
+
+    #[tokio::test]
+    async fn a_slow_follower_is_told_of_the_lines_that_it_lost_and_of_no_others() {
+        let output = Output::new(Counter::default());
+        let (_, mut follow) = output.tail(None, None);
+        let line = "x".repeat(LINE_BYTES_MAX);
+        let (fits, rounds) = (OUTPUT_BYTES_MAX / LINE_BYTES_MAX / 2, 10);
+        let (mut got, mut lost) = (0, 0);
+        for round in 1..=rounds {
+            for _ in 0..round * fits {
+                output.keep(1, Stream::Stdout, line.as_bytes());
+            }
+            // It reads a few each time, and what it has taken already is dropped behind it.
+            for _ in 0..3 {
+                let line = follow.next().await.expect("a line");
+                (got, lost) = (got + 1, lost + line.lost);
+                assert_eq!(line.number, got + lost, "what it got and what it lost are all there was");
+            }
+        }
+        assert!(lost > 0);
     }
 
     #[test]

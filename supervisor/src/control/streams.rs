@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     artifact::Artifacts,
-    code_server::{Line, Output},
+    code_server::{Follow, Line},
     environment::{Change, Changes, Deployment, Registry},
     words::{ArtifactRef, EnvironmentName, EnvironmentStatus, GenerationNumber},
 };
@@ -67,15 +67,14 @@ pub fn log_lines(registry: &Registry, logs: Logs) -> Result<Events<v1::LogLine>,
     let Logs { environment, generation, tail, then } = logs;
     let output = registry.output(&environment).map_err(|error| of_request(&error))?;
     let status = registry.get(&environment).map_err(|error| of_request(&error))?;
-    let kept = output.tail(generation, tail);
+    let (kept, follow) = output.tail(generation, tail);
     check_generation(&status, generation, &kept)?;
-    let last = kept.last().map_or(0, |line| line.index);
     let kept = stream::iter(kept);
     Ok(match then {
         AfterTail::End => Box::pin(kept.map(shown)),
         AfterTail::Follow => {
             let removed = removal(registry.changes(), environment);
-            Box::pin(kept.chain(follow(&output, last, generation).take_until(Box::pin(removed))).map(shown))
+            Box::pin(kept.chain(lines(follow).take_until(Box::pin(removed))).map(shown))
         }
     })
 }
@@ -108,12 +107,7 @@ fn shown(line: Line) -> Result<v1::LogLine, Status> {
     Ok(show::line(line))
 }
 
-fn follow(
-    output: &Output,
-    after: u64,
-    generation: Option<GenerationNumber>,
-) -> impl Stream<Item = Line> + Send + use<> {
-    let follow = output.follow(after, generation);
+fn lines(follow: Follow) -> impl Stream<Item = Line> + Send {
     stream::unfold(follow, |mut follow| async { Some((follow.next().await?, follow)) })
 }
 

@@ -7,7 +7,7 @@ use crate::code_server::{Line, Stream};
 
 /// A LogLine.
 pub fn line(line: Line) -> v1::LogLine {
-    let Line { index: _, time, generation, stream, text, lost } = line;
+    let Line { index: _, time, generation, number: _, stream, text, lost } = line;
     let stream = match stream {
         Stream::Stdout => v1::log_line::Stream::Stdout,
         Stream::Stderr => v1::log_line::Stream::Stderr,
