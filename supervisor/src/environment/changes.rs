@@ -152,7 +152,8 @@ mod tests {
         assert!(bell.has_changed().expect("the board lives") && next > first);
         assert_eq!((reader.borrow().version, reader.borrow().restarts), (next, 1));
         bell.mark_unchanged();
-        assert_eq!(publisher.publish(reader.borrow().clone()).version, next);
+        let shown = reader.borrow().clone();
+        assert_eq!(publisher.publish(shown).version, next);
         assert!(!bell.has_changed().expect("the board lives"));
     }
 
