@@ -68,8 +68,14 @@ impl Supervisor {
 
     /// Starts the process (again) on the same home, and returns when it takes calls.
     pub async fn start_again(&mut self) {
+        let command = self.command();
+        self.start_as(command).await;
+    }
+
+    /// As [`Supervisor::start_again`], by a command line that was changed.
+    pub async fn start_as(&mut self, mut command: Command) {
         assert!(self.process.is_none(), "it runs already");
-        self.process = Some(self.command().spawn().expect("start pexvisor"));
+        self.process = Some(command.spawn().expect("start pexvisor"));
         eventually("the supervisor takes calls", async || {
             let ended = self.process.as_mut().expect("it was started").try_wait().expect("ask for its end");
             assert!(ended.is_none(), "pexvisor ended at its start with {ended:?}:\n{}", self.log());

@@ -36,6 +36,7 @@ use crate::{
     metrics::Metrics,
     route::Routes,
     state_dir::StateDir,
+    telemetry::Log,
 };
 
 /// What makes this executable the installer.
@@ -57,22 +58,28 @@ fn main() -> ExitCode {
         return pexvisor_install::main();
     }
     let config = Config::parse();
-    telemetry::start(if config.log_json { telemetry::Form::Json } else { telemetry::Form::Text });
+    let metrics = Metrics::new();
+    let form = if config.log_json { telemetry::Form::Json } else { telemetry::Form::Text };
+    let log = match Log::start(form, &metrics.limits.counter("log_lines_waiting_max")) {
+        Ok(log) => log,
+        Err(error) => {
+            eprintln!("pexvisor: failed to start a thread for the log: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKER_THREADS).enable_all().build();
     let outcome = match runtime {
-        Ok(runtime) => runtime.block_on(supervise(config)),
+        Ok(runtime) => runtime.block_on(supervise(config, metrics, log.clone())),
         Err(error) => Err(error.into()),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("failed to {}", words::with_causes(&*error));
-            ExitCode::FAILURE
-        }
+    if let Err(error) = &outcome {
+        tracing::error!("failed to {}", words::with_causes(&**error));
     }
+    log.finish();
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
+async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box<dyn Error>> {
     config.check()?;
     let shutdown = Shutdown::on_signals()?;
     let state_dir = StateDir::hold(&config.state_dir)?;
@@ -94,7 +101,6 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
         Err(error) => tracing::warn!("failed to limit all environments together: {}", words::with_causes(&error)),
     }
 
-    let metrics = Metrics::new();
     let artifacts =
         Artifacts::start(artifacts(&config)?, reaper.clone(), Arc::clone(&tree), metrics.artifacts.clone())?;
     let routes = Routes::default();
@@ -104,7 +110,7 @@ async fn supervise(config: Config) -> Result<(), Box<dyn Error>> {
         artifacts: artifacts.clone(),
         routes: routes.clone(),
         journal: Journal::open(&config.state_dir)?,
-        surroundings: Surroundings { reaper: reaper.clone(), tree: Arc::clone(&tree) },
+        surroundings: Surroundings { reaper: reaper.clone(), tree: Arc::clone(&tree), log },
         metrics: metrics.clone(),
     };
     let registry = Registry::recover(Arc::new(world))?;

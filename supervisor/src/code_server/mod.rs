@@ -5,6 +5,7 @@
 mod command;
 mod ending;
 mod environ;
+mod forward;
 pub mod health;
 mod output;
 mod place;
@@ -13,6 +14,7 @@ mod run;
 mod socket;
 
 pub use command::Composition;
+pub use forward::forward;
 pub use output::{Follow, Line, Output, Stream};
 pub use place::Place;
 pub use run::{Plan, Report, Surroundings, run};

@@ -62,8 +62,16 @@ pub struct Output(Arc<Shared>);
 
 struct Shared {
     kept: Mutex<Kept>,
-    newest: watch::Sender<u64>,
+    newest: watch::Sender<Newest>,
     lost: Counter,
+}
+
+/// What readers wait for.
+#[derive(Clone, Copy, Default)]
+struct Newest {
+    index: u64,
+    /// No line will come after it.
+    closed: bool,
 }
 
 #[derive(Default)]
@@ -82,7 +90,7 @@ struct Buffer {
 impl Output {
     /// Nothing yet; lines that are dropped are counted in `lost`.
     pub fn new(lost: Counter) -> Self {
-        Self(Arc::new(Shared { kept: Mutex::default(), newest: watch::Sender::new(0), lost }))
+        Self(Arc::new(Shared { kept: Mutex::default(), newest: watch::Sender::default(), lost }))
     }
 
     /// Reads a pipe to its end, which comes when the last process that holds it has gone.
@@ -113,7 +121,12 @@ impl Output {
         let lost = kept.buffer(generation).push(Line { index, time, generation, number: 0, stream, text, lost: 0 });
         drop(kept);
         self.0.lost.inc_by(lost);
-        self.0.newest.send_replace(index);
+        self.0.newest.send_modify(|newest| newest.index = index);
+    }
+
+    /// No more is to come: readers end when they have had what is kept.
+    pub fn close(&self) {
+        self.0.newest.send_modify(|newest| newest.closed = true);
     }
 
     /// The last lines, oldest first, of one generation or of all that are kept; and a reader of those after them.
@@ -180,7 +193,7 @@ impl Buffer {
 /// A reader that waits for new lines.
 pub struct Follow {
     output: Output,
-    newest: watch::Receiver<u64>,
+    newest: watch::Receiver<Newest>,
     /// The newest line that was read, or that need not be.
     index: u64,
     generation: Option<GenerationNumber>,
@@ -190,17 +203,20 @@ pub struct Follow {
 }
 
 impl Follow {
-    /// The next line. Waits for ever when no more is written.
+    /// The next line; `None` when no more is to come.
     pub async fn next(&mut self) -> Option<Line> {
         loop {
             if let Some(line) = self.ready.pop_front() {
                 return Some(line);
             }
             let index = self.index;
-            let newest = *self.newest.wait_for(|newest| *newest > index).await.ok()?;
+            let newest = *self.newest.wait_for(|newest| newest.index > index || newest.closed).await.ok()?;
             self.ready = self.unread(BATCH_LINES).into();
             if self.ready.is_empty() {
-                self.index = newest;
+                self.index = newest.index;
+                if newest.closed {
+                    return None;
+                }
             }
         }
     }
@@ -308,6 +324,10 @@ mod tests {
         assert_eq!(before.len(), 1);
         say(&output, 2, "after");
         assert_eq!(follow.next().await.expect("a line").text, "after");
+        say(&output, 2, "the last");
+        output.close();
+        assert_eq!(follow.next().await.expect("a line").text, "the last");
+        assert!(follow.next().await.is_none(), "no more is to come");
     }
 
     #[tokio::test]

@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     init::{OomGuard, Process, Reaper},
+    telemetry::Log,
     words::{CommandKind, Failure, FailureReason, Limits, Revision, with_causes},
 };
 
@@ -39,6 +40,8 @@ pub struct Surroundings {
     pub reaper: Reaper,
     /// The boxes.
     pub tree: Arc<Tree>,
+    /// Takes their output.
+    pub log: Log,
 }
 
 /// What to run.

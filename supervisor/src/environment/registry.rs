@@ -3,13 +3,15 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
+    time::timeout,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     JournalError, World,
@@ -21,7 +23,7 @@ use super::{
     state::{Event, State},
 };
 use crate::{
-    code_server::{CodeSocket, Output},
+    code_server::{self, CodeSocket, Output},
     route::Route,
     words::{EnvironmentName, EnvironmentStatus, RevisionNumber, RevisionSpec},
 };
@@ -29,6 +31,9 @@ use crate::{
 /// Environments of one supervisor. Each may hold a code server of some 70 MB; a thousand is beyond any one machine's
 /// memory and far below any limit of ours.
 pub const ENVIRONMENTS_MAX: usize = 1000;
+
+/// How long the end of an environment's task waits until its last lines are in the log, which may have stalled.
+const LAST_LINES_LOGGED_WAIT_MAX: Duration = Duration::from_secs(1);
 
 /// A request to deploy, checked and in the supervisor's own words.
 #[derive(Clone, Debug)]
@@ -241,20 +246,32 @@ impl Registry {
         let (inbox, messages) = driver::inbox();
         let output = Output::new(self.0.world.metrics.environments.lines_lost(&name));
         let about = About { name: name.clone(), output: output.clone(), inbox: inbox.downgrade() };
+        let forwarded = self.forward(&name, &output);
+        let of_task = output.clone();
         let (driver, status) = Driver::new(about, Arc::clone(&self.0.world), state, requests, &self.0.board);
         let registry = Arc::downgrade(&self.0);
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(async move {
             let waiters = driver.run(messages).await;
+            of_task.close();
             if let Some(shared) = registry.upgrade().filter(|shared| *shared.open.borrow()) {
                 shared.entries.lock().unwrap_or_else(PoisonError::into_inner).remove(&name);
                 shared.board.ring();
             }
             // Only now is it gone for whoever asks next.
             waiters.answer();
+            drop(timeout(LAST_LINES_LOGGED_WAIT_MAX, forwarded).await);
         });
         Entry { inbox, status, output }
+    }
+
+    /// Passes the output on to the log, until it is closed and the last line told.
+    fn forward(&self, name: &EnvironmentName, output: &Output) -> AbortOnDropHandle<()> {
+        let World { surroundings, metrics, .. } = &*self.0.world;
+        let (_, lines) = output.tail(None, None);
+        let lost = metrics.limits.counter("logged_lines_per_second_max");
+        AbortOnDropHandle::new(tokio::spawn(code_server::forward(name.clone(), lines, surroundings.log.clone(), lost)))
     }
 
     fn inbox(&self, name: &EnvironmentName) -> Result<mpsc::Sender<Message>, RequestError> {

@@ -10,7 +10,7 @@
 //! | `pexvisor_generations_started_total` | `environment` | code servers started |
 //! | `pexvisor_generations_ended_total` | `environment`, `reason` | code servers ended |
 //! | `pexvisor_restarts_total` | `environment` | restarts after a death, not those asked for |
-//! | `pexvisor_log_lines_lost_total` | `environment` | output lines dropped to keep within the bound |
+//! | `pexvisor_log_lines_lost_total` | `environment` | output lines dropped to keep within the bound of what Logs has |
 //! | `pexvisor_deploys_total` | `outcome` | deploys, restarts and rollbacks that reached their end |
 //! | `pexvisor_deploy_failures_total` | `reason` | the failed ones by the wire's failure reason |
 //! | `pexvisor_deploy_step_seconds` | `step` | how long each step of a deploy that got ready took |
