@@ -1,5 +1,6 @@
 //! A code server that dies is noticed, said of, and started again, after longer and longer pauses.
 
+use nix::{sys::signal::Signal, unistd::Pid};
 use pexvisor_integration::{Store, Supervisor, eventually, observe};
 use pexvisor_proto::v1::{
     Environment, FailureReason, GenerationPhase, Limits, Phase, RevisionSpec, WatchRequest, command::Kind, exit::How,
@@ -83,7 +84,7 @@ async fn a_code_server_killed_from_outside_is_told_by_its_signal() {
     let control = supervisor.control();
     control.deploy_ready("etl", supervisor.store.echo("v1")).await;
     let pid = control.serving_pid("etl").await.unwrap();
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), nix::sys::signal::Signal::SIGKILL).unwrap();
+    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     let failure = eventually("the kill is told", async || control.get("etl").await.ok()?.last_failure).await;
     assert_eq!(failure.exit.and_then(|exit| exit.how), Some(How::Signal(9)));
 }
@@ -138,4 +139,46 @@ async fn a_code_server_over_its_memory_limit_is_killed_and_told_as_out_of_memory
     assert!(failure.message.contains("memory"), "{}", failure.message);
     assert!(exit.memory_bytes_peak > memory_bytes_max / 2, "{exit:?}");
     assert_eq!(supervisor.echo("web").marker().await.unwrap(), "v1:", "its neighbour serves on");
+}
+
+#[tokio::test]
+async fn a_code_server_that_hangs_is_killed_and_started_again() {
+    let supervisor = Supervisor::start_with(&["--health-lost-seconds=3"]).await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    control.deploy_ready("web", supervisor.store.echo("v2")).await;
+    let pid = Pid::from_raw(control.serving_pid("etl").await.unwrap());
+    // It still accepts connections: the kernel does that for it.
+    nix::sys::signal::kill(pid, Signal::SIGSTOP).unwrap();
+    let state = eventually("the hang is noticed", async || {
+        control.get("etl").await.ok().filter(|state| state.last_failure.is_some())
+    })
+    .await;
+    let failure = state.last_failure.as_ref().expect("just seen");
+    assert_eq!(failure.reason(), FailureReason::LostHealth, "{failure:#?}");
+    assert_eq!(failure.exit.and_then(|exit| exit.how), Some(How::Signal(9)));
+    assert_eq!(state.restarts, 1, "{state:#?}");
+    eventually("it serves again", async || supervisor.echo("etl").marker().await.ok()).await;
+    assert_eq!(control.get("web").await.unwrap().restarts, 0, "who answers is left alone");
+}
+
+#[tokio::test]
+async fn a_code_server_that_says_it_is_not_serving_is_left_alone() {
+    const TURNS_UNHEALTHY: &str = "
+import os, signal, tiny_server
+from grpc_health.v1 import health_pb2
+server, servicer = tiny_server.make_server()
+server.add_insecure_port('unix:' + os.environ['PEXVISOR_SOCKET'])
+signal.signal(signal.SIGUSR1, lambda *_: servicer.set('', health_pb2.HealthCheckResponse.NOT_SERVING))
+server.start()
+while True: signal.pause()
+";
+    let supervisor = Supervisor::start_with(&["--health-lost-seconds=1"]).await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", running(&supervisor.store, TURNS_UNHEALTHY)).await;
+    let pid = control.serving_pid("etl").await.unwrap();
+    nix::sys::signal::kill(Pid::from_raw(pid), Signal::SIGUSR1).unwrap();
+    // Three times as long as it would take to be killed.
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    assert_eq!(control.serving_pid("etl").await, Some(pid), "{:#?}", control.get("etl").await);
 }

@@ -50,6 +50,10 @@ pub struct Config {
     #[arg(long, env = "PEXVISOR_SHUTDOWN_SECONDS", default_value_t = 25, value_name = "SECONDS")]
     pub shutdown_seconds: u64,
 
+    /// A serving code server that answers no health check for this long is killed and started again; 0: never.
+    #[arg(long, env = "PEXVISOR_HEALTH_LOST_SECONDS", default_value_t = 60, value_name = "SECONDS")]
+    pub health_lost_seconds: u64,
+
     /// Threads that carry calls [default: by the machine's size]
     #[arg(long, env = "PEXVISOR_PROXY_THREADS", value_name = "COUNT")]
     pub proxy_threads: Option<NonZero<usize>>,
@@ -110,6 +114,11 @@ impl Config {
             return vec![Address::Unix(self.state_dir.join("control/control.sock"))];
         }
         self.control.clone()
+    }
+
+    /// How long a serving code server may answer nothing.
+    pub fn health_lost_after(&self) -> Option<Duration> {
+        (self.health_lost_seconds > 0).then(|| Duration::from_secs(self.health_lost_seconds))
     }
 
     /// The longest that a shutdown may take.

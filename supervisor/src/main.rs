@@ -110,7 +110,12 @@ async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box
         artifacts: artifacts.clone(),
         routes: routes.clone(),
         journal: Journal::open(&config.state_dir)?,
-        surroundings: Surroundings { reaper: reaper.clone(), tree: Arc::clone(&tree), log },
+        surroundings: Surroundings {
+            reaper: reaper.clone(),
+            tree: Arc::clone(&tree),
+            log,
+            health_lost_after: config.health_lost_after(),
+        },
         metrics: metrics.clone(),
     };
     let registry = Registry::recover(Arc::new(world))?;

@@ -18,7 +18,7 @@ use super::{
     command::command_line,
     ending::{self, Remains},
     environ::environ,
-    output,
+    health, output,
     readiness::{self, ReadinessError},
     socket::CodeSocket,
 };
@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub tree: Arc<Tree>,
     /// Takes their output.
     pub log: Log,
+    /// A serving code server that answers nothing for this long is killed; never, if there is no such time.
+    pub health_lost_after: Option<Duration>,
 }
 
 /// What to run.
@@ -109,7 +111,7 @@ pub async fn run(plan: Plan, surroundings: &Surroundings, output: Output, news: 
         }
     };
     report(Report::Started { pid: started.process.pid }).await;
-    let (cause, grace) = started.live(&plan, &news).await;
+    let (cause, grace) = started.live(&plan, surroundings.health_lost_after, &news).await;
     if grace > Duration::ZERO {
         report(Report::Terminating).await;
     }
@@ -161,7 +163,12 @@ impl Running {
 
     /// Until it is told to end, ends by itself or fails. Also says how long it may take to exit: a generation that
     /// never served has nothing to finish.
-    async fn live(&self, plan: &Plan, news: &mpsc::Sender<Report>) -> (Cause, Duration) {
+    async fn live(
+        &self,
+        plan: &Plan,
+        health_lost_after: Option<Duration>,
+        news: &mpsc::Sender<Report>,
+    ) -> (Cause, Duration) {
         let spec = &plan.revision.spec;
         let (mut answer, mut process) = (String::new(), self.process.clone());
         let healthy = readiness::healthy(&plan.place.run, &self.socket, &spec.health_service, &mut answer);
@@ -181,7 +188,19 @@ impl Running {
             biased;
             () = plan.terminate.cancelled() => (Cause::ToldTo, spec.terminate_timeout),
             _ = process.wait() => (Cause::Exited(When::Serving), Duration::ZERO),
+            // It was given all this time already: no more for an answer to SIGTERM.
+            failure = self.health_lost(&spec.health_service, health_lost_after) => (Cause::Failed(failure), Duration::ZERO),
         }
+    }
+
+    async fn health_lost(&self, service: &str, after: Option<Duration>) -> Failure {
+        let Some(after) = after else { return std::future::pending().await };
+        health::lost(&self.socket, service, after).await;
+        let message = format!(
+            "the code server answered no health check for {after:?} and was killed; read its logs, or raise \
+             --health-lost-seconds"
+        );
+        Failure::new(FailureReason::LostHealth, message)
     }
 
     /// SIGTERM, `grace`, then the kill of all that is left. Returns when the first process has ended and its last lines
