@@ -342,7 +342,7 @@ mod tests {
                 output.keep(1, Stream::Stdout, line.as_bytes());
             }
             // It reads a few each time, and what it has taken already is dropped behind it.
-            for _ in 0..3 {
+            for _ in 0..fits / 2 + 4 {
                 let line = follow.next().await.expect("a line");
                 (got, lost) = (got + 1, lost + line.lost);
                 assert_eq!(line.number, got + lost, "what it got and what it lost are all there was");
