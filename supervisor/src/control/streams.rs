@@ -41,8 +41,8 @@ pub fn ending_with<T: Send + 'static>(
 /// The steps of a deploy, from the first.
 pub fn deploy_events(deployment: Deployment) -> impl Stream<Item = Result<v1::DeployEvent, Status>> + Send {
     stream::unfold(deployment, |mut deployment| async {
-        let step = deployment.next().await?;
-        Some((Ok(show::event(step)), deployment))
+        let step = deployment.next().await?.map(show::event);
+        Some((step.map_err(|error| of_request(&error)), deployment))
     })
 }
 

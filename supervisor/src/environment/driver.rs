@@ -280,6 +280,7 @@ impl Driver {
     fn shut_down(&mut self) {
         self.ending = Ending::ShuttingDown;
         self.preparing.drain().for_each(|(_, task)| task.abort());
+        self.attempts.drain().for_each(|(_, attempt)| attempt.progress.cut_off());
         if let Some((pause, _)) = self.pause.take() {
             pause.abort();
         }

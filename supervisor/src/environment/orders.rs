@@ -17,6 +17,9 @@ use crate::words::{EnvironmentStatus, Failure, FailureReason, Revision, Revision
 
 impl Driver {
     pub(super) async fn deploy(&mut self, order: DeployOrder) -> Result<Deployment, RequestError> {
+        if self.ending == Ending::ShuttingDown {
+            return Err(RequestError::ShuttingDown);
+        }
         if let Some(known) = order.request_id.as_deref().and_then(|id| requests::find(&self.requests, id)) {
             return self.repeat(known, &order);
         }

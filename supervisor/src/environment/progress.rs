@@ -7,6 +7,7 @@ use std::{
 
 use tokio::sync::watch;
 
+use super::RequestError;
 use crate::words::{Digest, EnvironmentName, Failure, GenerationNumber, RevisionNumber, Timings};
 
 /// Most steps kept of one attempt. Beyond it FETCHING steps are dropped: ten a second for an hour of
@@ -94,16 +95,24 @@ struct Shared {
     environment: EnvironmentName,
     revision: RevisionNumber,
     steps: Mutex<Vec<Step>>,
-    length: watch::Sender<usize>,
+    told: watch::Sender<Told>,
     /// When the request arrived.
     pub begun: Instant,
+}
+
+/// What followers wait for.
+#[derive(Clone, Copy, Default)]
+struct Told {
+    steps: usize,
+    /// The supervisor stops: no step will follow.
+    cut_off: bool,
 }
 
 impl Progress {
     /// An empty list; `begun` is when the request arrived.
     pub fn new(environment: EnvironmentName, revision: RevisionNumber, begun: Instant) -> Self {
-        let (steps, length) = (Mutex::new(Vec::new()), watch::Sender::new(0));
-        Self(Arc::new(Shared { environment, revision, steps, length, begun }))
+        let (steps, told) = (Mutex::default(), watch::Sender::default());
+        Self(Arc::new(Shared { environment, revision, steps, told, begun }))
     }
 
     /// When the request arrived.
@@ -129,34 +138,39 @@ impl Progress {
             revision: *revision,
             event,
         });
-        self.0.length.send_replace(steps.len());
+        self.0.told.send_modify(|told| told.steps = steps.len());
+    }
+
+    /// The supervisor stops before the final step.
+    pub fn cut_off(&self) {
+        self.0.told.send_modify(|told| told.cut_off = true);
     }
 
     /// A reader that starts at the first step.
     pub fn follow(&self) -> Deployment {
-        Deployment { shared: Arc::clone(&self.0), length: self.0.length.subscribe(), read: 0, ended: false }
+        Deployment { shared: Arc::clone(&self.0), told: self.0.told.subscribe(), read: 0, ended: false }
     }
 }
 
 /// A reader of one attempt's steps: history first, then live.
 pub struct Deployment {
     shared: Arc<Shared>,
-    length: watch::Receiver<usize>,
+    told: watch::Receiver<Told>,
     read: usize,
     ended: bool,
 }
 
 impl Deployment {
-    /// The next step; `None` after the final one.
-    pub async fn next(&mut self) -> Option<Step> {
+    /// The next step; `None` after the final one. An error, the last thing too, when the supervisor stops before it.
+    pub async fn next(&mut self) -> Option<Result<Step, RequestError>> {
         if self.ended {
             return None;
         }
         let read = self.read;
-        self.length.wait_for(|length| *length > read).await.ok()?;
-        let step = self.shared.steps.lock().unwrap_or_else(PoisonError::into_inner).get(read).cloned()?;
+        self.told.wait_for(|told| told.steps > read || told.cut_off).await.ok()?;
+        let step = self.shared.steps.lock().unwrap_or_else(PoisonError::into_inner).get(read).cloned();
         self.read += 1;
-        self.ended = step.event.is_final();
-        Some(step)
+        self.ended = step.as_ref().is_none_or(|step| step.event.is_final());
+        Some(step.ok_or(RequestError::ShuttingDown))
     }
 }
