@@ -1,6 +1,9 @@
 //! How pexvisor starts and ends: flags, variables, refusals, signals.
 
-use nix::sys::signal::Signal;
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::Signal,
+};
 use pexvisor_integration::{
     Supervisor, observe,
     program::{built, run},
@@ -74,4 +77,25 @@ async fn a_second_sigterm_does_not_wait_for_calls_in_flight() {
     assert_eq!(ended, Some(0), "sooner than the 30 s that the call might drain: {}", supervisor.log());
     assert!(endless.await.unwrap().is_err());
     assert_eq!(observe::processes_naming(supervisor.home()), []);
+}
+
+/// The soft and the hard limit of open files of a process, as the kernel writes them.
+fn open_files(pid: i32) -> (String, String) {
+    let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).expect("a process");
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).expect("a limit");
+    let mut words = line.split_ascii_whitespace().skip(3).map(ToOwned::to_owned);
+    (words.next().expect("soft"), words.next().expect("hard"))
+}
+
+#[tokio::test]
+async fn the_supervisor_may_open_all_files_it_is_allowed_and_code_servers_as_many_as_it_was_started_with() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NOFILE).unwrap();
+    setrlimit(Resource::RLIMIT_NOFILE, 512, hard).unwrap();
+    let supervisor = Supervisor::start().await;
+    let control = supervisor.control();
+    control.deploy_ready("etl", supervisor.store.echo("v1")).await;
+    let (soft_of_ours, hard_of_ours) = open_files(supervisor.pid());
+    assert_eq!(soft_of_ours, hard_of_ours);
+    let of_code_server = open_files(control.serving_pid("etl").await.unwrap());
+    assert_eq!(of_code_server, ("512".to_owned(), hard_of_ours));
 }

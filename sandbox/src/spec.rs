@@ -48,6 +48,7 @@ pub struct Spec {
 pub(crate) struct Orders {
     pub program: Program,
     pub open_files_max: Option<u32>,
+    pub open_files_soft: Option<u64>,
     pub ids: Option<Ids>,
     pub nice: u8,
 }
@@ -84,7 +85,7 @@ impl Spec {
     /// [`BadSpec`] for relative paths, NUL bytes and impossible variable names.
     pub fn new(program: Program) -> Result<Self, BadSpec> {
         check(&program)?;
-        let orders = Orders { program, open_files_max: None, ids: None, nice: 0 };
+        let orders = Orders { program, open_files_max: None, open_files_soft: None, ids: None, nice: 0 };
         Ok(Self { orders, stdin: None, stdout: None, stderr: None, leaf: None })
     }
 
@@ -117,6 +118,13 @@ impl Spec {
     #[must_use]
     pub fn with_open_files_max(mut self, count: u32) -> Self {
         self.orders.open_files_max = Some(count);
+        self
+    }
+
+    /// Gives it `count` as soft limit of open files where [`Self::with_open_files_max`] does not, and our own hard limit.
+    #[must_use]
+    pub fn with_open_files_soft(mut self, count: u64) -> Self {
+        self.orders.open_files_soft = Some(count);
         self
     }
 

@@ -81,6 +81,7 @@ fn main() -> ExitCode {
 
 async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box<dyn Error>> {
     config.check()?;
+    let open_files_soft = init::raise_open_files();
     let shutdown = Shutdown::on_signals()?;
     let state_dir = StateDir::hold(&config.state_dir)?;
     let reaper = Reaper::start()?;
@@ -114,6 +115,7 @@ async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box
             reaper: reaper.clone(),
             tree: Arc::clone(&tree),
             log,
+            open_files_soft,
             health_lost_after: config.health_lost_after(),
         },
         metrics: metrics.clone(),

@@ -66,7 +66,7 @@ fn run(socket: &UnixStream) -> Result<Infallible, StepFailure> {
     stdio::set_stdin(stdin).map_err(step("open standard input"))?;
     priority::lower(orders.nice).map_err(step("lower the priority"))?;
     oom_score::raise().map_err(step("raise the OOM score"))?;
-    open_files::limit(orders.open_files_max).map_err(step("limit open files"))?;
+    open_files::limit(orders.open_files_max, orders.open_files_soft).map_err(step("limit open files"))?;
     // After what needs rights, before what must be judged by the rights that remain.
     ids::become_user(orders.ids).map_err(step("change user"))?;
     directory::enter(&program.cwd).map_err(step_on("change directory", &program.cwd))?;

@@ -42,6 +42,8 @@ pub struct Surroundings {
     pub tree: Arc<Tree>,
     /// Takes their output.
     pub log: Log,
+    /// Their soft limit of open files, where the revision does not say: what the supervisor itself was started with.
+    pub open_files_soft: Option<u64>,
     /// A serving code server that answers nothing for this long is killed; never, if there is no such time.
     pub health_lost_after: Option<Duration>,
 }
@@ -143,6 +145,9 @@ impl Running {
         let mut spec = spec.with_output(out_write.into(), err_write.into());
         if let Some(count) = plan.revision.spec.limits.open_files_max {
             spec = spec.with_open_files_max(count);
+        }
+        if let Some(count) = surroundings.open_files_soft {
+            spec = spec.with_open_files_soft(count);
         }
         // From here on there is a leaf to clear.
         let leaf = make_leaf(plan, &surroundings.tree)?;

@@ -4,6 +4,7 @@
 
 mod children;
 mod oom;
+mod open_files;
 mod piped;
 mod reaper;
 pub mod reserve;
@@ -11,6 +12,7 @@ mod signals;
 
 pub use children::Process;
 pub use oom::OomGuard;
+pub use open_files::raise_open_files;
 pub use piped::Piped;
 pub use reaper::Reaper;
 pub use signals::Shutdown;
