@@ -141,8 +141,8 @@ async fn follow(registry: Registry, proxy: Arc<Proxy>) {
 }
 
 fn origin_of(tree: Arc<Tree>) -> OriginOf {
-    Arc::new(move |pid| match tree.environments_hold(pid) {
-        Ok(true) => Origin::Environment,
+    Arc::new(move |pid| match tree.leaves_hold(pid) {
+        Ok(true) => Origin::Boxed,
         Ok(false) => Origin::Elsewhere,
         Err(_) => Origin::Gone,
     })

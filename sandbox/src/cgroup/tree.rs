@@ -32,8 +32,8 @@ pub struct Tree {
     closed: AtomicBool,
     /// The mark of every process in the tree, for where there is no cgroup.
     marker: Marker,
-    /// Part of the group's path of every process in an environment.
-    environments_path: String,
+    /// Parts of the groups' paths of processes in leaves: environments and installers.
+    leaf_paths: [String; 2],
 }
 
 #[derive(Debug)]
@@ -83,29 +83,29 @@ impl Tree {
         } else {
             v1().or_else(|first| v2().map_err(|second| format!("{first}; {second}")))
         };
-        let environments_path = format!("/{subdirectory}/environments/");
+        let leaf_paths = ["environments", "installer"].map(|node| format!("/{subdirectory}/{node}/"));
         let dialect = opened.unwrap_or_else(|reason| TreeDialect::Loose { reason });
-        Self { dialect, closed: AtomicBool::new(false), marker, environments_path }
+        Self { dialect, closed: AtomicBool::new(false), marker, leaf_paths }
     }
 
     /// A tree without any group, for `reason`.
     pub fn none(reason: impl Into<String>, marker: Marker) -> Self {
         let dialect = TreeDialect::Loose { reason: reason.into() };
-        Self { dialect, closed: AtomicBool::new(false), marker, environments_path: String::new() }
+        Self { dialect, closed: AtomicBool::new(false), marker, leaf_paths: Default::default() }
     }
 
-    /// Does the process `pid` run in an environment? By its group (proc_pid_cgroup(5)); without groups by its mark,
-    /// which a process can take off.
+    /// Does the process `pid` run in a leaf, as part of an environment or of an installer? By its group
+    /// (proc_pid_cgroup(5)); without groups by its mark, which a process can take off.
     ///
     /// # Errors
     /// When there is no such process, or it is ending: nobody can tell any more where it ran.
-    pub fn environments_hold(&self, pid: i32) -> Result<bool, CgroupError> {
+    pub fn leaves_hold(&self, pid: i32) -> Result<bool, CgroupError> {
         let path = format!("/proc/{pid}/cgroup");
         let read = |source| CgroupError::io(Operation::Read, &path)(source);
         let groups = std::fs::read_to_string(&path).map_err(read)?;
         let held = match &self.dialect {
             TreeDialect::Loose { .. } => self.marker.is_on(pid),
-            TreeDialect::V1(_) | TreeDialect::V2(_) => groups.contains(&self.environments_path),
+            TreeDialect::V1(_) | TreeDialect::V2(_) => self.leaf_paths.iter().any(|path| groups.contains(path)),
         };
         // After the look, not before it: a process that ends shows "/" for its v1 groups, and no environment.
         if is_ending(pid).map_err(read)? { Err(read(io::ErrorKind::NotFound.into())) } else { Ok(held) }

@@ -143,6 +143,23 @@ fn a_group_that_a_program_made_below_its_leaf_goes_with_it() {
 }
 
 #[test]
+fn a_process_in_a_leaf_is_known_for_one_whether_it_serves_or_installs() {
+    for tree in [trees::best(), trees::v2()] {
+        let (serving, server) = start_in(&tree, 1, &Limits::default(), shell("exec sleep 68"));
+        let name = LeafName::Install("1".parse().expect("a good name"));
+        let installing = tree.tree.create_leaf(&name, &Limits::default()).expect("a leaf");
+        let installer = start(&Spec::new(shell("exec sleep 69")).expect("a good spec").in_leaf(&installing));
+        let us = std::process::id().cast_signed();
+        let held = [server, installer, us].map(|pid| tree.tree.leaves_hold(pid).expect("it lives"));
+        assert_eq!(held, [true, true, false]);
+        for (leaf, pid) in [(serving, server), (installing, installer)] {
+            leaf.kill().expect("a killed leaf");
+            assert_eq!(end_of(pid), End::Signal(9));
+        }
+    }
+}
+
+#[test]
 fn the_tiers_are_told_with_their_reasons() {
     let tiers = |tree: &TestTree| tree.tree.enforcement().map(|held| (held.tier, held.reason.is_empty()));
     let best = tiers(&trees::best());

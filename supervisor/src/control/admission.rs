@@ -1,4 +1,4 @@
-//! Who may speak to the control API: not what runs in an environment, not pexvisor itself, and not too many at once.
+//! Who may speak to the control API: not what runs in an environment or installs, not pexvisor itself, and not too many at once.
 //!
 //! pexvisor itself is refused because a code server may trick it into connecting here on the code server's behalf.
 
@@ -27,8 +27,8 @@ const CONTROL_CONNECTIONS_MAX: usize = 256;
 /// Whose a process is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It runs in an environment.
-    Environment,
+    /// It runs in an environment, or is an installer, which reads what strangers have packed.
+    Boxed,
     /// It runs elsewhere.
     Elsewhere,
     /// There is no such process (any more).
@@ -90,7 +90,7 @@ impl Admission {
         }
         match (self.origin_of)(*pid) {
             Origin::Elsewhere => None,
-            Origin::Environment => Some("it comes from inside an environment"),
+            Origin::Boxed => Some("it comes from inside an environment or an installer"),
             // A process that connects, hands the descriptor on and exits could be of any environment.
             Origin::Gone => Some("the process that connected has ended, so nobody knows whose it was"),
         }
@@ -154,7 +154,7 @@ mod tests {
 
     #[test]
     fn code_of_an_environment_is_kept_out_also_when_it_connects_by_a_process_that_ends() {
-        assert!(objection(7, Origin::Environment).is_some());
+        assert!(objection(7, Origin::Boxed).is_some());
         assert!(objection(7, Origin::Gone).is_some());
     }
 

@@ -22,7 +22,7 @@
 //! | `pexvisor_cache_bytes`, `pexvisor_cache_quota_bytes` | | artifacts and installs on disk, and their bound |
 //! | `pexvisor_cache_swept_bytes_total` | | bytes deleted to stay within the quota |
 //! | `pexvisor_orphans_reaped_total` | | exited processes that nobody had waited for |
-//! | `pexvisor_control_peers_refused_total` | | connections to the control API from inside an environment |
+//! | `pexvisor_control_peers_refused_total` | | connections to the control API from inside an environment or an installer |
 //! | `pexvisor_limit_reached_total` | `limit` | how often each named limit was reached |
 //! | `process_resident_memory_bytes`, `process_open_fds`, `process_cpu_seconds_total` | | of the supervisor itself |
 
