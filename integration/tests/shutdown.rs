@@ -11,7 +11,7 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// Reads steps until a code server is being started.
 async fn until_starting(stream: &mut Streaming<DeployEvent>) {
-    while let Some(event) = stream.message().await.unwrap() {
+    while let Some(event) = stream.message().await.expect("the stream goes on") {
         if matches!(event.event, Some(Event::Starting(_))) {
             return;
         }
