@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tonic::Status;
 
 use crate::{Control, Echo, Store, eventually, observe, poll::became_true, ports::free_port, program};
 
@@ -112,6 +115,17 @@ impl Supervisor {
     /// A client of one environment's echo server, on a connection of its own.
     pub fn echo(&self, environment: &str) -> Echo {
         Echo::through(&self.proxy, environment)
+    }
+
+    /// A call to an environment's code server that never ends by itself; returns when it is in flight.
+    pub async fn endless_call(&self, environment: &str) -> JoinHandle<Result<Bytes, Status>> {
+        let (echo, control) = (self.echo(environment), self.control());
+        let call = tokio::spawn(async move { echo.call("Wait", "/nowhere/at/all").await });
+        eventually("the call is in flight", async || {
+            (control.get(environment).await.ok()?.generations.iter().any(|it| it.calls_in_flight > 0)).then_some(())
+        })
+        .await;
+        call
     }
 
     /// The folder that goes with the test.

@@ -61,12 +61,7 @@ async fn a_second_sigterm_does_not_wait_for_calls_in_flight() {
     let mut supervisor = Supervisor::start().await;
     let control = supervisor.control();
     control.deploy_ready("etl", supervisor.store.echo("v1")).await;
-    let echo = supervisor.echo("etl");
-    let endless = tokio::spawn(async move { echo.call("Wait", "/nowhere/at/all").await });
-    pexvisor_integration::eventually("the call is in flight", async || {
-        (control.get("etl").await.ok()?.generations.iter().any(|g| g.calls_in_flight > 0)).then_some(())
-    })
-    .await;
+    let endless = supervisor.endless_call("etl").await;
     supervisor.signal(Signal::SIGTERM);
     pexvisor_integration::eventually("/readyz says that the end has come", async || {
         (pexvisor_integration::http::get(&supervisor.probes, "/readyz").await.status == 503).then_some(())

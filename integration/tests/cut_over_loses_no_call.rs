@@ -61,12 +61,7 @@ async fn a_drain_is_bounded() {
     spec.drain_timeout = Some(prost_types::Duration { seconds: 1, nanos: 0 });
     control.deploy_ready("etl", spec).await;
     let old = control.serving_pid("etl").await.unwrap();
-    let echo = supervisor.echo("etl");
-    let endless = tokio::spawn(async move { echo.call("Wait", "/nowhere/at/all").await });
-    eventually("the call is in flight", async || {
-        (control.get("etl").await.ok()?.generations.iter().any(|g| g.calls_in_flight > 0)).then_some(())
-    })
-    .await;
+    let endless = supervisor.endless_call("etl").await;
     control.deploy_ready("etl", supervisor.store.echo("v2")).await;
     eventually("the old generation ends all the same", async || (!observe::is_alive(old)).then_some(())).await;
     let status = endless.await.unwrap().expect_err("the call cannot end well");

@@ -30,12 +30,7 @@ async fn a_deploy_on_its_way_is_told_at_once_that_the_supervisor_stops() {
     let control = supervisor.control();
     // A call that drains for 30 s keeps the supervisor from ending soon.
     control.deploy_ready("etl", supervisor.store.echo("v1")).await;
-    let echo = supervisor.echo("etl");
-    let endless = tokio::spawn(async move { echo.call("Wait", "/nowhere/at/all").await });
-    pexvisor_integration::eventually("the call is in flight", async || {
-        (control.get("etl").await.ok()?.generations.iter().any(|g| g.calls_in_flight > 0)).then_some(())
-    })
-    .await;
+    let endless = supervisor.endless_call("etl").await;
     let mut stream = control.deploy_stream(request("etl", supervisor.store.fixture("never_ready"))).await.unwrap();
     until_starting(&mut stream).await;
     supervisor.signal(nix::sys::signal::Signal::SIGTERM);

@@ -20,7 +20,7 @@ use std::{env, error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use pexvisor_sandbox::{
-    cgroup::{GroupName, Mounts, Tree},
+    cgroup::{CgroupError, GroupName, Mounts, Tree},
     stray::Marker,
 };
 use sha2::{Digest, Sha256};
@@ -88,19 +88,8 @@ async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box
 
     // What a killed supervisor left goes before anything of ours is made.
     let tree = Arc::new(tree(&config)?);
-    let gone = tree.clear_leftovers()?;
+    take_over(&tree)?;
     state_dir.clear()?;
-    if gone.processes > 0 {
-        tracing::warn!(processes = gone.processes, groups = gone.groups, "cleared what a killed supervisor left");
-    }
-    for held in tree.enforcement() {
-        tracing::info!(resource = %held.resource, tier = %held.tier, reason = held.reason, "enforcement");
-    }
-
-    match reserve::hold(&tree) {
-        Ok(bytes) => tracing::info!(bytes, "memory that all environments may take together"),
-        Err(error) => tracing::warn!("failed to limit all environments together: {}", words::with_causes(&error)),
-    }
 
     let artifacts =
         Artifacts::start(artifacts(&config)?, reaper.clone(), Arc::clone(&tree), metrics.artifacts.clone())?;
@@ -142,6 +131,25 @@ async fn supervise(config: Config, metrics: Metrics, log: Log) -> Result<(), Box
     // All that is left is killed and removed, whatever did not end by itself.
     tree.close()?;
     Ok(state_dir.clear()?)
+}
+
+/// Clears what is in the tree, says what holds each resource there, and keeps the supervisor's own share of memory.
+fn take_over(tree: &Tree) -> Result<(), CgroupError> {
+    let gone = tree.clear_leftovers()?;
+    if gone.processes > 0 {
+        tracing::warn!(processes = gone.processes, groups = gone.groups, "cleared what a killed supervisor left");
+    }
+    for held in tree.enforcement() {
+        tracing::info!(resource = %held.resource, tier = %held.tier, reason = held.reason, "enforcement");
+    }
+    match reserve::hold(tree) {
+        Ok(bytes) => tracing::info!(bytes, "memory that all environments may take together"),
+        Err(error) => tracing::warn!(
+            "failed to limit all environments together, so give each a memory limit: {}",
+            words::with_causes(&error)
+        ),
+    }
+    Ok(())
 }
 
 /// Shutdown order: probes say so, calls drain, code servers end, doors close. Code servers have `bound`, or until it is

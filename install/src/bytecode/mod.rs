@@ -1,8 +1,9 @@
 //! Byte code for installed trees: unchecked-hash .pyc beside the sources, made by the interpreter that will use them.
 //!
 //! Before a start, what it will import: the program's module, what that imports, and so on, read from the byte code
-//! itself. Afterwards everything: files that were read since they were installed come first. Python only compiles (`-I -S`, empty environment): it imports and runs nothing of the tree. Every .pyc is renamed into place,
-//! so the job may be killed at any time and asked again.
+//! itself. Afterwards everything: files that were read since they were installed come first. Python only compiles
+//! (`-I -S`, empty environment): it imports and runs nothing of the tree. Every .pyc is renamed into place, so the job
+//! may be killed at any time and asked again.
 
 mod imports;
 mod queue;

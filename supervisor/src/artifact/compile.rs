@@ -45,7 +45,7 @@ const STARTS_MAX: usize = 256;
 
 /// Makes byte code. Dropping it kills the background job under way.
 pub struct ByteCode {
-    workshop: Workshop,
+    maker: Maker,
     jobs: mpsc::Sender<Job>,
     /// One for the same dependencies at a time: ten branches that come at once need them compiled once.
     before_start: Flights<Vec<Tree>, (), ()>,
@@ -65,6 +65,14 @@ struct Start {
     modules: Vec<String>,
 }
 
+/// Has requests done, and keeps account of what they write to the cache.
+#[derive(Clone)]
+struct Maker {
+    workshop: Workshop,
+    sweep: Arc<Sweep>,
+    writeback: Arc<Writeback>,
+}
+
 struct Job {
     interpreter: Interpreter,
     trees: Vec<PathBuf>,
@@ -76,14 +84,15 @@ impl ByteCode {
     /// Starts the worker.
     pub fn start(workshop: Workshop, sweep: Arc<Sweep>, writeback: Arc<Writeback>, waited_long: Counter) -> Self {
         let (jobs, mut waiting) = mpsc::channel::<Job>(JOBS_WAITING_MAX);
-        let maker = workshop.clone();
+        let maker = Maker { workshop, sweep, writeback };
+        let of_worker = maker.clone();
         let worker = tokio::spawn(async move {
             while let Some(job) = waiting.recv().await {
-                compile(&maker, &sweep, &writeback, job).await;
+                of_worker.finish(job).await;
             }
         });
         let (before_start, started) = (Flights::new(), Mutex::default());
-        Self { workshop, jobs, before_start, started, waited_long, _worker: AbortOnDropHandle::new(worker) }
+        Self { maker, jobs, before_start, started, waited_long, _worker: AbortOnDropHandle::new(worker) }
     }
 
     /// Compiles what this composition lacks, some time.
@@ -118,13 +127,10 @@ impl ByteCode {
             wanted: Wanted::ImportedBy(start.modules.clone()),
             processes: PROCESSES_BEFORE_START_MAX,
         };
-        let (workshop, waited_long) = (self.workshop.clone(), self.waited_long.clone());
+        let (maker, waited_long) = (self.maker.clone(), self.waited_long.clone());
         let job = |_| async move {
-            let request = Request::Compile(Box::new(request));
-            let compiling = Box::pin(workshop.run(&request, Urgency::Deploy, |_| ()));
-            match timeout(COMPILE_BEFORE_START_MAX, compiling).await {
-                Ok(answer) => log(answer),
-                Err(_) => drop(waited_long.inc()),
+            if timeout(COMPILE_BEFORE_START_MAX, maker.make(request, Urgency::Deploy)).await.is_err() {
+                waited_long.inc();
             }
         };
         self.before_start.board(&start.wheels, job).landing.await;
@@ -141,24 +147,26 @@ impl ByteCode {
     }
 }
 
-async fn compile(workshop: &Workshop, sweep: &Sweep, writeback: &Writeback, job: Job) {
-    // Looked at here and not when the job was given: jobs before it may have done the same wheels.
-    let trees: Vec<PathBuf> = job.trees.into_iter().filter(|tree| !is_compiled(tree)).collect();
-    if trees.is_empty() {
-        return;
+impl Maker {
+    /// Compiles all of the job's trees.
+    async fn finish(&self, job: Job) {
+        // Looked at here and not when the job was given: jobs before it may have done the same wheels.
+        let trees: Vec<PathBuf> = job.trees.into_iter().filter(|tree| !is_compiled(tree)).collect();
+        if !trees.is_empty() {
+            let (interpreter, wanted, processes) = (job.interpreter, Wanted::Everything, PROCESSES_LATER);
+            self.make(CompileRequest { interpreter, trees, wanted, processes }, Urgency::Background).await;
+        }
     }
-    if let Err(error) = writeback.about_to_write() {
-        tracing::warn!(%error, "no byte code is made; look at the disk's health");
-        return;
+
+    async fn make(&self, request: CompileRequest, urgency: Urgency) {
+        let _writing = match self.writeback.about_to_write() {
+            Ok(writing) => writing,
+            Err(error) => return tracing::warn!(%error, "no byte code is made; look at the disk's health"),
+        };
+        let trees = request.trees.clone();
+        log(Box::pin(self.workshop.run(&Request::Compile(Box::new(request)), urgency, |_| ())).await);
+        self.sweep.measure_again(&trees);
     }
-    let request = CompileRequest {
-        interpreter: job.interpreter,
-        trees: trees.clone(),
-        wanted: Wanted::Everything,
-        processes: PROCESSES_LATER,
-    };
-    log(Box::pin(workshop.run(&Request::Compile(Box::new(request)), Urgency::Background, |_| ())).await);
-    sweep.measure_again(&trees);
 }
 
 /// No start fails for lack of byte code, so that is told to the log alone.

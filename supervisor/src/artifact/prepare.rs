@@ -145,7 +145,7 @@ impl Inner {
             return Ok(Made { composition, new: New::No, fetch_time: Duration::ZERO, install_time });
         }
         self.check_room().await.map_err(Setback::Other)?;
-        self.writeback.about_to_write().map_err(|error| on_mark(&error))?;
+        let _writing = self.writeback.about_to_write().map_err(|error| on_mark(&error))?;
         try_join_all(artifacts.iter().map(|artifact| self.fetch_one(artifact, progress))).await?;
         let fetch_time = started.elapsed();
         let missing = |digest: &&Digest| !self.install.is_installed(**digest);

@@ -12,7 +12,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -42,7 +42,19 @@ struct Shared {
     boot_id: String,
     /// Counts what was announced.
     published: AtomicU64,
+    /// What is being written now: the mark stays.
+    under_way: AtomicUsize,
     news: Notify,
+}
+
+/// Something is being written to the cache until this is dropped.
+pub struct Writing(Arc<Shared>);
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::SeqCst);
+        self.0.news.notify_one();
+    }
 }
 
 impl Writeback {
@@ -65,6 +77,7 @@ impl Writeback {
             state_dir: state_dir.to_owned(),
             boot_id,
             published: AtomicU64::new(0),
+            under_way: AtomicUsize::new(0),
             news: Notify::new(),
         };
         let shared = Arc::new(shared);
@@ -82,18 +95,19 @@ impl Writeback {
         })
     }
 
-    /// Something is about to be written to the cache.
+    /// Something is about to be written to the cache, and is being written as long as the answer is kept.
     ///
     /// # Errors
     /// When the mark cannot be made.
-    pub fn about_to_write(&self) -> io::Result<()> {
+    pub fn about_to_write(&self) -> io::Result<Writing> {
         self.shared.published.fetch_add(1, Ordering::SeqCst);
-        self.shared.news.notify_one();
-        if self.shared.mark.exists() {
-            return Ok(());
+        self.shared.under_way.fetch_add(1, Ordering::SeqCst);
+        let writing = Writing(self.shared.clone());
+        if !self.shared.mark.exists() {
+            // Not synced itself: a mark that is lost or empty after a crash reads as another boot's or was never needed.
+            fs::write(&self.shared.mark, &self.shared.boot_id)?;
         }
-        // Not synced itself: a mark that is lost or empty after a crash reads as another boot's or was never needed.
-        fs::write(&self.shared.mark, &self.shared.boot_id)
+        Ok(writing)
     }
 }
 
@@ -112,9 +126,10 @@ impl Shared {
 
     fn sync(&self) -> io::Result<()> {
         let before = self.published.load(Ordering::SeqCst);
+        let all_written = self.under_way.load(Ordering::SeqCst) == 0;
         rustix::fs::syncfs(File::open(&self.state_dir)?)?;
-        // What was announced meanwhile has its own turn.
-        if self.published.load(Ordering::SeqCst) == before && self.mark.exists() {
+        // What was announced meanwhile, or is not written yet, has its own turn.
+        if all_written && self.published.load(Ordering::SeqCst) == before && self.mark.exists() {
             fs::remove_file(&self.mark)?;
         }
         Ok(())
@@ -138,15 +153,22 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_mark_goes_when_everything_is_on_disk() {
+    async fn the_mark_stays_while_something_is_written_and_goes_when_everything_is_on_disk() {
         let state = tempfile::tempdir().expect("a state dir");
         let mark = state.path().join("mark");
-        let (boot_id, published, news) = ("this".to_owned(), AtomicU64::new(0), Notify::new());
-        let state_dir = state.path().to_owned();
-        let shared = Arc::new(Shared { mark: mark.clone(), state_dir, boot_id, published, news });
+        let shared = Arc::new(Shared {
+            mark: mark.clone(),
+            state_dir: state.path().to_owned(),
+            boot_id: "this".to_owned(),
+            published: AtomicU64::new(0),
+            under_way: AtomicUsize::new(1),
+            news: Notify::new(),
+        });
         fs::write(&mark, "this").expect("written");
+        shared.sync().expect("synced");
+        assert!(mark.exists(), "the rest is written later");
         let syncing = tokio::spawn(shared.clone().sync_when_quiet(Duration::from_millis(1)));
-        shared.news.notify_one();
+        drop(Writing(shared));
         let gone = async {
             while mark.exists() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
